@@ -1,0 +1,28 @@
+// The operations of one instruction level. Include it in a kernel file that defines one of them:
+//
+//   namespace pyestim::PYESTIM_ISA {
+//   namespace { ... everything else ... }
+//   extern const SweepOp mixture_op = {stat_size, packed_bytes, scratch_bytes, row_flops, prepare, leaf, nullptr};
+//   }
+#pragma once
+
+#include "kernel/table.hpp"
+
+#if !defined(PYESTIM_ISA) || !defined(PYESTIM_VECTOR_BYTES)
+#error "kernel files are compiled once per instruction level, with PYESTIM_ISA and PYESTIM_VECTOR_BYTES"
+#endif
+
+namespace pyestim::PYESTIM_ISA {
+
+extern const SweepOp mixture_op;
+extern const SweepOp mixture_rows_op;
+extern const SweepOp assign_op;
+extern const SweepOp kmeans_op;
+extern const SweepOp moments_op;
+extern const ItemOp kmeans_plusplus_op;
+extern const ItemOp factorise_op;
+Status apply_math(const MathJob* job, int64_t begin, int64_t end);
+
+const KernelTable& table();
+
+}  // namespace pyestim::PYESTIM_ISA

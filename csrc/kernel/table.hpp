@@ -1,0 +1,180 @@
+// The seam between the kernels and the rest: plain structs of pointers, safe to include from files of every instruction level.
+//
+// A kernel never sees numpy, threads or an allocator. It gets a job (what to compute), a packed copy of the parameters, a range of
+// rows and scratch, and returns a Status. Nothing here has a constructor, a template or an inline function: such code would be
+// emitted once per level and the linker would keep an arbitrary copy of it (csrc/README.md, "the ODR trap").
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace pyestim {
+
+enum class Status : int32_t {
+  ok = 0,
+  not_positive_definite = 1,  // a matrix that must be positive definite is not
+  unsupported = 2,            // the job asks for something that this kernel does not have
+  out_of_memory = 3,          // reported by the lanes, never by a kernel
+};
+
+enum class Dtype : int32_t { float32 = 0, float64 = 1 };
+
+enum class Family : int32_t { full = 0, tied = 1, diag = 2, spherical = 3 };
+
+// Where the responsibilities of an assign sweep come from.
+enum class Source : int32_t { nearest = 0, labels = 1, given = 2, random = 3 };
+
+// Rows of a matrix anywhere in memory. Working coordinates are z_ij = (x_ij - centre_j) * scale_j.
+struct RowsView {
+  const void* data;      // (n, d) of dtype
+  ptrdiff_t row_stride;  // bytes, any sign
+  ptrdiff_t col_stride;  // bytes, any sign
+  int64_t n;
+  int32_t d;
+  Dtype dtype;
+  const double* weight;  // (n,) or null: every row counts once
+  const double* centre;  // (d,)
+  const double* scale;   // (d,) powers of two, exact
+};
+
+// SciPy's BLAS and LAPACK behind signatures of our own: arguments by value, 64-bit integers, whatever the library's integer width is.
+// Column-major as in Fortran. `self` is the table itself. Single-threaded inside lanes (pyestim/_threads.py sees to that).
+struct Blas {
+  int32_t integer_bits;  // 32 or 64: width of the library's integers
+  void (*dgemm)(const Blas* self, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, double alpha, const double* a,
+                int64_t lda, const double* b, int64_t ldb, double beta, double* c, int64_t ldc);
+  void (*sgemm)(const Blas* self, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, float alpha, const float* a,
+                int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc);
+  void (*dsyrk)(const Blas* self, char uplo, char trans, int64_t n, int64_t k, double alpha, const double* a, int64_t lda,
+                double beta, double* c, int64_t ldc);
+  void (*ssyrk)(const Blas* self, char uplo, char trans, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, float beta,
+                float* c, int64_t ldc);
+  void (*dtrmm)(const Blas* self, char side, char uplo, char trans, char diag, int64_t m, int64_t n, double alpha, const double* a,
+                int64_t lda, double* b, int64_t ldb);
+  void (*strmm)(const Blas* self, char side, char uplo, char trans, char diag, int64_t m, int64_t n, float alpha, const float* a,
+                int64_t lda, float* b, int64_t ldb);
+  int64_t (*dpotrf)(const Blas* self, char uplo, int64_t n, double* a, int64_t lda);             // info
+  int64_t (*dtrtri)(const Blas* self, char uplo, char diag, int64_t n, double* a, int64_t lda);  // info
+  void* routine[8];  // the library's entries, in the order of the members above
+};
+
+// ---- jobs: what a sweep computes. C candidates share one pass over the rows. ----------------------------------------------------
+
+struct MixtureJob {
+  RowsView rows;
+  Family family;
+  int32_t n_candidates;
+  int32_t n_components;
+  const double* log_offset;  // (C, K) log weight + log|det F| - d/2 log(2 pi)
+  const double* means;       // (C, K, d)
+  const double* factors;     // full (C, K, d, d) lower, tied (C, d, d) lower, diag (C, K, d), spherical (C, K)
+  bool accurate;             // float32 rows: compute in float64
+  const Blas* blas;          // null where SciPy offers none
+};
+
+struct MixtureRowsJob {
+  MixtureJob mixture;  // one candidate
+  int64_t first_row;   // outputs are indexed by row - first_row
+  double* log_prob;    // (m,) or null
+  double* resp;        // (m, K) or null
+  int64_t* labels;     // (m,) or null
+  bool log_resp;       // resp receives logarithms
+};
+
+struct AssignJob {
+  RowsView rows;
+  Family family;  // shape of the second moments
+  Source source;
+  int32_t n_candidates;
+  int32_t n_components;
+  const double* means;         // (C, K, d) what the statistics are centred at
+  const int32_t* labels;       // (n,) for Source::labels; negative: the row is ignored
+  const double* resp;          // (n, K) for Source::given
+  ptrdiff_t resp_row_stride;   // bytes
+  ptrdiff_t resp_col_stride;   // bytes
+  const uint64_t* seeds;       // (C,) for Source::random
+  bool accurate;
+  const Blas* blas;
+};
+
+struct KmeansJob {
+  RowsView rows;
+  int32_t n_candidates;
+  int32_t n_clusters;
+  const double* centres;  // (C, K, d)
+  bool accurate;
+};
+
+struct MomentsJob {
+  RowsView rows;
+};
+
+struct KmeansPlusPlusJob {
+  const double* z;       // (m, d)
+  const double* weight;  // (m,) or null
+  int64_t m;
+  int32_t d;
+  int32_t n_candidates;
+  int32_t n_clusters;
+  int32_t n_trials;
+  const double* uniforms;  // (C, K, n_trials)
+  int64_t* out_index;      // (C, K)
+};
+
+struct FactoriseJob {
+  const double* cov;  // (B, d, d)
+  int32_t d;
+  double* factor;    // (B, d, d) lower triangular F = L^-1, zeros above
+  double* log_det;   // (B,) log|det F|
+  int64_t* status;   // (B,) 0, or the order of the leading minor that is not positive
+  const Blas* blas;
+};
+
+enum class MathFunction : int32_t { exp_full = 0, exp_neg = 1, log_full = 2, log_pos = 3 };
+
+struct MathJob {
+  MathFunction function;
+  Dtype dtype;
+  const void* x;  // (n,)
+  void* out;      // (n,)
+};
+
+// ---- operations: how the lanes drive a kernel. `job` points to the struct that belongs to the operation. ------------------------
+
+// A pass over rows that leaves statistics. The lanes call prepare once, then leaf for disjoint ranges from any thread, and merge the
+// results in a fixed tree. With stat_size 0 the operation only writes per-row outputs.
+struct SweepOp {
+  int64_t (*stat_size)(const void* job);      // doubles per candidate
+  int64_t (*packed_bytes)(const void* job);   // kernel-ready parameters, shared by all threads
+  int64_t (*scratch_bytes)(const void* job);  // per thread
+  double (*row_flops)(const void* job);       // cost of one row, all candidates: decides whether threads pay
+  Status (*prepare)(const void* job, void* packed);
+  // Rows [begin, end) of rows.data, at most one leaf (4096 rows). stats: (C, stat_size), zeroed by the caller. Buffers are 64-byte aligned.
+  Status (*leaf)(const void* job, const void* packed, int64_t begin, int64_t end, double* stats, void* scratch);
+  void (*merge)(const void* job, double* into, const double* from);  // null: plain addition
+};
+
+// Independent items, each with outputs of its own.
+struct ItemOp {
+  int64_t (*scratch_bytes)(const void* job);
+  double (*item_flops)(const void* job);
+  Status (*item)(const void* job, int64_t index, void* scratch);
+};
+
+struct KernelTable {
+  const char* level;
+  int32_t vector_bytes;
+  SweepOp mixture;          // MixtureJob
+  SweepOp mixture_rows;     // MixtureRowsJob
+  SweepOp assign;           // AssignJob
+  SweepOp kmeans;           // KmeansJob
+  SweepOp moments;          // MomentsJob
+  ItemOp kmeans_plusplus;   // KmeansPlusPlusJob, one item per candidate
+  ItemOp factorise;         // FactoriseJob, one item per matrix
+  Status (*apply_math)(const MathJob* job, int64_t begin, int64_t end);
+};
+
+inline constexpr int64_t leaf_rows = 4096;
+inline constexpr int64_t alignment = 64;
+
+}  // namespace pyestim
