@@ -177,6 +177,18 @@ PYESTIM_INLINE typename Pack<T>::V broadcast(T x) {
 #endif
 }
 
+// A constant the compiler cannot see through.  Comparing with a literal makes GCC lose the one-instruction minimum and
+// maximum, because it rewrites the comparison before it looks for them.
+template <class T>
+PYESTIM_INLINE typename Pack<T>::V opaque(T x) {
+  auto v = broadcast(x);
+#if (PYESTIM_VECTOR_BYTES + 0 == 64 && defined(__AVX512F__)) || \
+    (PYESTIM_VECTOR_BYTES + 0 == 32 && defined(__AVX__)) || (PYESTIM_VECTOR_BYTES + 0 == 16 && defined(__SSE2__))
+  __asm__("" : "+x"(v));
+#endif
+  return v;
+}
+
 // ---- choice --------------------------------------------------------------------------------------------------------
 template <class Mask, class V>
 PYESTIM_INLINE V select(Mask mask, V a, V b) {
@@ -226,7 +238,8 @@ PYESTIM_INLINE V sqrt(V a) {
 #endif
 }
 
-// ---- across the entries of one vector, in a fixed order: halves first ------------------------------------------------
+// ---- across the entries of one vector, in a fixed order: halves first
+// ------------------------------------------------
 #if PYESTIM_HAS_VECTORS
 // The vector turned by `Step` entries; Step is a power of two, at least one and less than the width.
 template <int Step, class V>
