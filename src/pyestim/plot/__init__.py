@@ -1,0 +1,11 @@
+"""Pictures of fitted estimators, each `from_estimator(...)` and `.plot(ax=None)`.
+
+matplotlib is optional: it is imported when a display is drawn, never before.
+"""
+
+from __future__ import annotations
+
+from pyestim.plot._convergence import ConvergenceDisplay
+from pyestim.plot._mixture import MixtureDisplay
+
+__all__ = ["ConvergenceDisplay", "MixtureDisplay"]
