@@ -1,4 +1,4 @@
-// Gathers the operations of one instruction level. An operation that lands replaces its empty braces.
+// Gathers the operations of one instruction level. An operation that lands replaces its nullptr: `.mixture = &mixture_op`.
 #include "kernel/ops.hpp"
 
 #define PYESTIM_STRING_(x) #x
@@ -6,20 +6,17 @@
 
 namespace pyestim::PYESTIM_ISA {
 
-const KernelTable& table() {
-  static constinit const KernelTable entries = {
-      .level = PYESTIM_STRING(PYESTIM_ISA),
-      .vector_bytes = PYESTIM_VECTOR_BYTES,
-      .mixture = {},
-      .mixture_rows = {},
-      .assign = {},
-      .kmeans = {},
-      .moments = {},
-      .kmeans_plusplus = {},
-      .factorise = {},
-      .apply_math = nullptr,
-  };
-  return entries;
-}
+extern constinit const KernelTable table = {
+    .level = PYESTIM_STRING(PYESTIM_ISA),
+    .vector_bytes = PYESTIM_VECTOR_BYTES,
+    .mixture = nullptr,
+    .mixture_rows = nullptr,
+    .assign = nullptr,
+    .kmeans = nullptr,
+    .moments = nullptr,
+    .kmeans_plusplus = nullptr,
+    .factorise = nullptr,
+    .apply_math = nullptr,
+};
 
 }  // namespace pyestim::PYESTIM_ISA

@@ -23,6 +23,6 @@ extern const ItemOp kmeans_plusplus_op;
 extern const ItemOp factorise_op;
 Status apply_math(const MathJob* job, int64_t begin, int64_t end);
 
-const KernelTable& table();
+extern const KernelTable table;
 
 }  // namespace pyestim::PYESTIM_ISA

@@ -161,20 +161,21 @@ struct ItemOp {
   Status (*item)(const void* job, int64_t index, void* scratch);
 };
 
+// One per instruction level. Data only: reading it runs no code of the level, so a processor that lacks it may look.
 struct KernelTable {
   const char* level;
   int32_t vector_bytes;
-  SweepOp mixture;          // MixtureJob
-  SweepOp mixture_rows;     // MixtureRowsJob
-  SweepOp assign;           // AssignJob
-  SweepOp kmeans;           // KmeansJob
-  SweepOp moments;          // MomentsJob
-  ItemOp kmeans_plusplus;   // KmeansPlusPlusJob, one item per candidate
-  ItemOp factorise;         // FactoriseJob, one item per matrix
+  const SweepOp* mixture;         // MixtureJob
+  const SweepOp* mixture_rows;    // MixtureRowsJob
+  const SweepOp* assign;          // AssignJob
+  const SweepOp* kmeans;          // KmeansJob
+  const SweepOp* moments;         // MomentsJob
+  const ItemOp* kmeans_plusplus;  // KmeansPlusPlusJob, one item per candidate
+  const ItemOp* factorise;        // FactoriseJob, one item per matrix
   Status (*apply_math)(const MathJob* job, int64_t begin, int64_t end);
 };
 
-inline constexpr int64_t leaf_rows = 4096;
-inline constexpr int64_t alignment = 64;
+constexpr int64_t leaf_rows = 4096;
+constexpr int64_t alignment = 64;
 
 }  // namespace pyestim
