@@ -143,7 +143,7 @@ PYESTIM_INLINE V log_full(V x) {
   const auto tiny = x < C::smallest_normal;
   const V value =
       log_scaled(select(tiny, x * C::rescale, x), select(tiny, broadcast(-C::rescale_log2), broadcast(T(0))));
-  const V infinity = broadcast(T(__builtin_inf())), nan = broadcast(T(__builtin_nanf("")));
+  const V infinity = broadcast(T(__builtin_huge_val())), nan = broadcast(T(__builtin_nan("0")));
   const V above = select(x < infinity, value, x);  // +infinity and NaN stay
   return select(x > T(0), above, select(x == T(0), -infinity, nan));
 }

@@ -216,25 +216,23 @@ PYESTIM_INLINE V abs(V a) {
   }
 }
 
+template <class T>
+PYESTIM_INLINE T sqrt_number(T a) {
+#if defined(__GNUC__)
+  return sizeof(T) == 8 ? T(__builtin_sqrt(a)) : T(__builtin_sqrtf(float(a)));
+#else
+  return sizeof(T) == 8 ? T(::sqrt(double(a))) : T(::sqrtf(float(a)));
+#endif
+}
+
 template <class V>
 PYESTIM_INLINE V sqrt(V a) {
-#if !PYESTIM_HAS_VECTORS
-  if constexpr (sizeof(V) == 8) {
-    return ::sqrt(a);
-  } else {
-    return ::sqrtf(a);
-  }
-#else
-  using T = typename Entry<V>::T;
+#if PYESTIM_HAS_VECTORS
   V root;
-  for (int i = 0; i < Pack<T>::width; ++i) {
-    if constexpr (sizeof(T) == 8) {
-      root[i] = __builtin_sqrt(a[i]);
-    } else {
-      root[i] = __builtin_sqrtf(a[i]);
-    }
-  }
+  for (int i = 0; i < Pack<typename Entry<V>::T>::width; ++i) root[i] = sqrt_number(a[i]);  // becomes one instruction
   return root;
+#else
+  return sqrt_number(a);
 #endif
 }
 

@@ -1,0 +1,72 @@
+// Precision factors of a batch of covariance matrices: F = L^-1 with Sigma = L L', and log|det F|.
+#include <stdint.h>
+#if !defined(__GNUC__)
+#include <math.h>
+#endif
+
+#include "kernel/ops.hpp"
+
+namespace pyestim::PYESTIM_ISA {
+namespace {
+
+#include "math/pack.hpp"
+//
+#include "math/exp_log.hpp"
+#include "math/small_linalg.hpp"
+
+// From this order on LAPACK's blocked code wins (benchmarks/bench_factorise.py).
+constexpr int lapack_from = 96;
+
+int factor_own(double* a, int d, double* row) {
+  const int minor = cholesky(a, d);
+  if (minor == 0) invert_lower(a, d, row);
+  return minor;
+}
+
+// A lower triangle by rows is an upper one by columns.
+int64_t factor_lapack(const Blas* blas, double* a, int d) {
+  const int64_t minor = blas->dpotrf(blas, 'U', d, a, d);
+  return minor != 0 ? minor : blas->dtrtri(blas, 'U', 'N', d, a, d);
+}
+
+// sum_i log F_ii
+double log_det_of(const double* factor, int d) {
+  constexpr int w = Pack<double>::width;
+  auto sum = broadcast(0.0);
+  for (int i = 0; i < d; i += w) {
+    double diagonal[w];
+    for (int j = 0; j < w; ++j) diagonal[j] = i + j < d ? factor[int64_t(i + j) * (d + 1)] : 1.0;
+    sum += log_full(load(diagonal));
+  }
+  return reduce_add(sum);
+}
+
+int64_t scratch_bytes(const void* job) { return static_cast<const FactoriseJob*>(job)->d * int64_t(sizeof(double)); }
+
+double item_flops(const void* job) {
+  const double d = static_cast<const FactoriseJob*>(job)->d;
+  return d * d * d + 200;  // two triangles of d^3 / 3 each, at less than full speed
+}
+
+Status item(const void* any_job, int64_t index, void* scratch) {
+  const auto& job = *static_cast<const FactoriseJob*>(any_job);
+  const int d = job.d;
+  const int64_t size = int64_t(d) * d;
+  const double* cov = job.cov + index * size;
+  double* factor = job.factor + index * size;
+  for (int i = 0; i < d; ++i) {
+    for (int j = 0; j < d; ++j) factor[int64_t(i) * d + j] = j <= i ? cov[int64_t(i) * d + j] : 0.0;
+  }
+  const bool lapack = d >= lapack_from && job.blas != nullptr;
+  const int64_t minor =
+      lapack ? factor_lapack(job.blas, factor, d) : factor_own(factor, d, static_cast<double*>(scratch));
+  job.status[index] = minor;
+  job.log_det[index] = minor == 0 ? log_det_of(factor, d) : __builtin_nan("0");
+  return Status::ok;
+}
+
+}  // namespace
+
+extern const ItemOp factorise_op = {scratch_bytes, item_flops, item};
+
+}  // namespace pyestim::PYESTIM_ISA
