@@ -15,8 +15,8 @@ extern constinit const KernelTable table = {
     .kmeans = nullptr,
     .moments = nullptr,
     .kmeans_plusplus = nullptr,
-    .factorise = nullptr,
-    .apply_math = nullptr,
+    .factorise = &factorise_op,
+    .apply_math = apply_math,
 };
 
 }  // namespace pyestim::PYESTIM_ISA
