@@ -1,0 +1,5 @@
+"""Where rows come from."""
+
+from pyestim.data.source import ArraySource, Chunk
+
+__all__ = ["ArraySource", "Chunk"]

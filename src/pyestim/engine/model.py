@@ -1,0 +1,106 @@
+"""What a model is to the engine, and what it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+from pyestim.engine.stats import Layout, Stats, Vector
+
+P = TypeVar("P")
+
+
+class Infeasible(ArithmeticError):
+    """A vector of coordinates has no parameters: the extrapolation went too far."""
+
+
+class Capability(str, Enum):
+    """What a model or a sweep can do; the value says it to the user."""
+
+    WEIGHTS = "weighted rows"
+    FLOAT32 = "arithmetic in single precision"
+    STREAM = "rows that arrive in blocks"
+    ACCELERATE = "unconstrained coordinates for acceleration"
+    REPAIR = "replacing degenerate parts during a fit"
+
+
+class Model(Protocol[P]):
+    """Hyper-parameters and mathematics: no data, no loop over rows, immutable.
+
+    ``P`` is a frozen dataclass of float64 arrays.
+    """
+
+    @property
+    def name(self) -> str:
+        """How messages call the model."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """Names and shapes of the statistics."""
+        ...
+
+    @property
+    def halo(self) -> int:
+        """Rows of context that a chunk needs from its predecessor."""
+        ...
+
+    @property
+    def supports(self) -> frozenset[Capability]:
+        """What the model can do."""
+        ...
+
+    def accumulate(self, params: Sequence[P], chunk: Any, out: Vector) -> None:
+        """Write the statistics of the rows of ``chunk``, one row of ``out`` per candidate."""
+        ...
+
+    def update(self, params: P, stats: Stats) -> P:
+        """Better parameters: an exact maximum or one step that never lowers the objective."""
+        ...
+
+    def objective(self, params: P, stats: Stats) -> float:
+        """Log-likelihood minus penalty: a sum over the rows."""
+        ...
+
+    def pack(self, params: P) -> Vector:
+        """Parameters in coordinates that accept any value."""
+        ...
+
+    def unpack(self, vector: Vector) -> P:
+        """Inverse of `pack`; raises `Infeasible` where there is none."""
+        ...
+
+    def repair(self, params: P, stats: Stats, sweep: Any, n_before: int) -> tuple[P, str] | None:
+        """Replace degenerate parts, or None; asked only with `Capability.REPAIR`.
+
+        The driver forgets what it knew about the candidate after a repair, since the objective
+        of the repaired parameters is not comparable.
+        """
+        ...
+
+    def diagnose(self, params: P, stats: Stats) -> tuple[str, ...]:
+        """Sentences about what is wrong with the parameters; empty when nothing is."""
+        ...
+
+
+def require(
+    subject: Any, capability: Capability, *, asked_by: str, alternative: str | None = None
+) -> None:
+    """Refuse work that ``subject`` (a model) cannot do, before any of it is done.
+
+    Parameters
+    ----------
+    subject : Model
+        Anything with ``name`` and ``supports``.
+    capability : Capability
+    asked_by : str
+        Who wants it: a method or an argument.
+    alternative : str, optional
+        What to do instead.
+    """
+    if capability in subject.supports:
+        return
+    others = ", ".join(sorted(c.value for c in subject.supports)) or "nothing beyond plain sweeps"
+    advice = alternative or f"It supports: {others}."
+    raise ValueError(f"{asked_by}: {subject.name} does not support {capability.value}. {advice}")

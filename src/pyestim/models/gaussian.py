@@ -1,0 +1,135 @@
+"""Gaussian components: means and a covariance structure, in working coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log, pi
+
+import numpy as np
+
+from pyestim.engine.model import Infeasible
+from pyestim.engine.stats import Shape, Stats, Vector
+from pyestim.models.covariance import STRUCTURES, Covariance, Structure
+
+#: A component with less weight than this has no moments.
+SMALLEST_WEIGHT = 1e-200
+
+
+@dataclass(frozen=True, slots=True)
+class GaussianParams:
+    """Means and covariances of the components.
+
+    Attributes
+    ----------
+    means : ndarray of shape (K, d)
+    covariance : Covariance
+    log_norm : ndarray of shape (K,)
+        Log-density of each component at its mean.
+    """
+
+    means: Vector
+    covariance: Covariance
+    log_norm: Vector
+
+
+class GaussianComponent:
+    """Multivariate normal components.
+
+    Parameters
+    ----------
+    covariance_type : {"full", "tied", "diag", "spherical"}
+    n_components, n_features : int
+    floor_sd : ndarray of shape (d,), optional
+        Unit of the variance floor of each column, in working coordinates; ones by default.
+    reg_covar : float
+        Least eigenvalue of a covariance in these units.
+    """
+
+    def __init__(
+        self,
+        covariance_type: str,
+        n_components: int,
+        n_features: int,
+        *,
+        floor_sd: Vector | None = None,
+        reg_covar: float = 1e-6,
+    ) -> None:
+        if covariance_type not in STRUCTURES:
+            raise ValueError(
+                f"covariance_type: expected one of {tuple(STRUCTURES)}, got {covariance_type!r}."
+            )
+        if floor_sd is None:
+            floor_sd = np.ones(n_features)
+        self.n_components = n_components
+        self.n_features = n_features
+        self.structure: Structure = STRUCTURES[covariance_type](
+            n_components, n_features, floor_sd, reg_covar
+        )
+        self._log_unit = -0.5 * n_features * log(2.0 * pi)
+
+    @property
+    def windows(self) -> dict[str, Shape]:
+        """Names and shapes of the statistics."""
+        return {
+            "first": (self.n_components, self.n_features),
+            "second": self.structure.second_shape(),
+        }
+
+    @property
+    def family(self) -> str:
+        """Name of the density among the kernels."""
+        return self.structure.family
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters."""
+        return self.n_components * self.n_features + self.structure.n_parameters()
+
+    def params(self, means: Vector, covariances: Vector) -> GaussianParams:
+        """Return parameters with these means (K, d) and covariances; the floor applies."""
+        means = np.ascontiguousarray(means, dtype=np.float64)
+        covariances = np.ascontiguousarray(covariances, dtype=np.float64)
+        return self._assemble(means, self.structure.finish(covariances))
+
+    def _assemble(self, means: Vector, covariance: Covariance) -> GaussianParams:
+        log_norm = covariance.log_det + self._log_unit
+        if log_norm.shape[0] != self.n_components:
+            log_norm = np.repeat(log_norm, self.n_components)
+        return GaussianParams(means, covariance, log_norm)
+
+    def update(self, params: GaussianParams, resp_sum: Vector, stats: Stats) -> GaussianParams:
+        """Exact maximum given the responsibilities; a component without weight keeps its own."""
+        if resp_sum.min() > SMALLEST_WEIGHT:
+            shift = stats["first"] / resp_sum[:, None]
+            covariance = self.structure.estimate(resp_sum, shift, stats["second"])
+            return self._assemble(params.means + shift, covariance)
+        return self._update_living(params, resp_sum, stats)
+
+    def _update_living(
+        self, params: GaussianParams, resp_sum: Vector, stats: Stats
+    ) -> GaussianParams:
+        dead = ~(resp_sum > SMALLEST_WEIGHT)
+        shift = np.where(dead[:, None], 0.0, stats["first"] / np.where(dead, 1.0, resp_sum)[:, None])
+        if dead.all():
+            return params
+        # The old covariance of a dead component takes the place of what has no estimate.
+        if self.structure.second_shape()[0] == self.n_components and self.family != "tied":
+            weight = np.where(dead, 1.0, resp_sum)
+        else:
+            weight = np.where(dead, 0.0, resp_sum)
+        second = stats["second"]
+        raw = self.structure.estimate(weight, shift, second)
+        values = self.structure.choose(raw.values, params.covariance.values, dead)
+        return self._assemble(params.means + shift, self.structure.finish(values))
+
+    def pack(self, params: GaussianParams) -> Vector:
+        """Means, then the coordinates of the covariances."""
+        return np.concatenate([params.means.ravel(), self.structure.pack(params.covariance)])
+
+    def unpack(self, vector: Vector) -> GaussianParams:
+        """Inverse of `pack`."""
+        size = self.n_components * self.n_features
+        means = vector[:size].reshape(self.n_components, self.n_features).copy()
+        if not np.isfinite(means).all():
+            raise Infeasible("means are not finite")
+        return self._assemble(means, self.structure.unpack(vector[size:]))

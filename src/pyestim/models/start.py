@@ -1,0 +1,193 @@
+"""Starting values: through sweeps, all restarts in one pass over the rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyestim.data.source import ArraySource
+from pyestim.engine.drive import maximise
+from pyestim.engine.stats import Stats, Vector, merge_tree
+from pyestim.engine.stop import Stop
+from pyestim.engine.sweep import LocalSweep
+from pyestim.models import kernels
+from pyestim.models.kmeans import KMeans, KMeansParams
+from pyestim.models.mixture import Mixture, MixtureParams
+
+METHODS = ("kmeans", "k-means++", "random", "random_from_data")
+#: Lloyd sweeps over all rows after those over the subsample.
+LLOYD_SWEEPS = 10
+#: Lloyd sweeps over the subsample.
+SUBSAMPLE_LLOYD_SWEEPS = 100
+#: Lloyd stops when the inertia per row still falls by less than this.
+LLOYD_TOL = 1e-4
+
+
+def make_starts(
+    model: Mixture,
+    source: ArraySource,
+    init: str | NDArray[Any],
+    n_init: int,
+    rng: np.random.RandomState,
+) -> list[MixtureParams]:
+    """Return starting parameters of every restart.
+
+    Parameters
+    ----------
+    model : Mixture
+    source : ArraySource
+    init : str or ndarray
+        One of `METHODS`, labels (n,), or responsibilities (n, K).
+    n_init : int
+        Number of restarts; one for labels and responsibilities.
+    rng : numpy.random.RandomState
+    """
+    if not isinstance(init, str):
+        return [_from_assignment(model, source, np.asarray(init))]
+    if init not in METHODS:
+        raise ValueError(f"init_params: expected one of {METHODS}, labels or responsibilities.")
+    if init == "random":
+        return _from_random(model, source, n_init, rng)
+    if init == "random_from_data":
+        centres = _random_rows(model, source, n_init, rng)
+        return _one_row_each(model, source, centres)
+    centres = plusplus_centres(model.n_components, source, n_init, rng)
+    if init == "kmeans":
+        centres = lloyd(source, centres)
+        return _from_nearest(model, source, centres)
+    return _one_row_each(model, source, centres)
+
+
+def with_given(
+    model: Mixture,
+    source: ArraySource,
+    start: MixtureParams,
+    *,
+    weights: Vector | None = None,
+    means: Vector | None = None,
+    covariances: Vector | None = None,
+) -> MixtureParams:
+    """Replace parts of a start by what the user gives, in the coordinates of the data.
+
+    Parameters
+    ----------
+    model : Mixture
+    source : ArraySource
+    start : MixtureParams
+    weights : ndarray of shape (K,), optional
+    means : ndarray of shape (K, d), optional
+    covariances : ndarray, optional
+        In the shape of the covariance structure.
+    """
+    parts = model.to_user(start, source.centre, source.scale)
+    given = (weights, means, covariances)
+    chosen = [old if new is None else new for old, new in zip(parts, given, strict=True)]
+    return model.from_user(chosen[0], chosen[1], chosen[2], source.centre, source.scale)
+
+
+def assigned(
+    model: Mixture, source: ArraySource, kind: str, means: Vector, **given: Any
+) -> list[MixtureParams]:
+    """M-step on responsibilities that do not come from the model: means is (C, K, d)."""
+    layout = model.layout
+    parts = []
+    for chunk in source.chunks():
+        out = np.empty((len(means), layout.size))
+        kernels.assign_sweep(chunk, model.component.family, kind, means, out, **given)
+        parts.append(out)
+    return [
+        _m_step(model, source, centred_at, Stats(layout, vector))
+        for centred_at, vector in zip(means, merge_tree(parts), strict=True)
+    ]
+
+
+def _m_step(model: Mixture, source: ArraySource, means: Vector, stats: Stats) -> MixtureParams:
+    """Update from a provisional mixture that stands at ``means``."""
+    k, d = means.shape
+    spread = np.broadcast_to(np.diag(source.column_sd**2), (k, d, d))
+    values = model.component.structure.restrict(spread, np.ones(k))
+    return model.update(model.params(np.full(k, 1.0 / k), means, values), stats)
+
+
+def _from_assignment(model: Mixture, source: ArraySource, init: NDArray[Any]) -> MixtureParams:
+    k = model.n_components
+    means = np.broadcast_to(source.column_mean, (1, k, source.n_features)).copy()
+    if init.ndim == 1:
+        labels = np.ascontiguousarray(init, dtype=np.int32)
+        return assigned(model, source, "labels", means, labels=labels)[0]
+    return assigned(model, source, "given", means, responsibilities=init)[0]
+
+
+def _from_random(
+    model: Mixture, source: ArraySource, n_init: int, rng: np.random.RandomState
+) -> list[MixtureParams]:
+    seeds = rng.randint(0, 2**63 - 1, size=n_init, dtype=np.int64).astype(np.uint64)
+    shape = (n_init, model.n_components, source.n_features)
+    means = np.broadcast_to(source.column_mean, shape).copy()
+    return assigned(model, source, "random", means, seeds=seeds)
+
+
+def _from_nearest(model: Mixture, source: ArraySource, centres: Vector) -> list[MixtureParams]:
+    return assigned(model, source, "nearest", centres)
+
+
+def _random_rows(
+    model: Mixture, source: ArraySource, n_init: int, rng: np.random.RandomState
+) -> Vector:
+    """Distinct rows of positive weight as centres: (n_init, K, d)."""
+    k = model.n_components
+    chosen = [_choice(source, k, rng) for _ in range(n_init)]
+    z, _ = source.take(np.concatenate(chosen))
+    return z.reshape(n_init, k, source.n_features)
+
+
+def _choice(source: ArraySource, size: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+    n = source.n_effective
+    if size <= n:
+        places = rng.choice(n, size, replace=False) if n < 10**6 else _distinct(n, size, rng)
+    else:
+        places = rng.randint(0, n, size=size)
+    return places if source.present is None else source.present[places]
+
+
+def _distinct(n: int, size: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+    """Distinct places below a large ``n`` without a permutation of ``n``."""
+    found: dict[int, None] = {}
+    while len(found) < size:
+        found.update(dict.fromkeys(rng.randint(0, n, size=size).tolist()))
+    return np.array(list(found)[:size])
+
+
+def _one_row_each(model: Mixture, source: ArraySource, centres: Vector) -> list[MixtureParams]:
+    """Equal weights, given means, and the covariance of all rows divided among components."""
+    return _from_nearest(model, source, centres)
+
+
+def plusplus_centres(
+    n_clusters: int, source: ArraySource, n_init: int, rng: np.random.RandomState
+) -> Vector:
+    """Greedy k-means++ on a subsample, then nothing: (n_init, K, d)."""
+    wanted = max(10_000, 50 * n_clusters * source.n_features)
+    z, weight = source.take(source.spread_indices(wanted))
+    n_trials = 2 + int(np.log(n_clusters))
+    uniforms = rng.uniform(size=(n_init, n_clusters, n_trials))
+    weights = None if source.sample_weight is None else weight
+    chosen = kernels.kmeans_plusplus(z, weights, n_clusters, uniforms)
+    return np.ascontiguousarray(z[chosen])
+
+
+def lloyd(source: ArraySource, centres: Vector) -> Vector:
+    """A few Lloyd sweeps over all rows: (n_init, K, d)."""
+    model = KMeans(centres.shape[1], source.n_features)
+    sweep = LocalSweep(model, source)
+    fits = maximise(
+        model,
+        sweep,
+        [KMeansParams(c) for c in centres],
+        stop=Stop(tol=LLOYD_TOL),
+        accelerate=None,
+        max_sweeps=LLOYD_SWEEPS,
+    )
+    return np.array([p.centres for p in fits.all_params])
