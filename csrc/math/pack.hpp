@@ -335,3 +335,45 @@ PYESTIM_INLINE V entry(V a, int) {
   return a;
 }
 #endif
+
+// ---- transposition
+// ---------------------------------------------------------------------------------------------------
+#if PYESTIM_HAS_VECTORS
+template <int... I>
+struct Indices {};
+template <int N, int... I>
+struct IndicesTo : IndicesTo<N - 1, N - 1, I...> {};
+template <int... I>
+struct IndicesTo<0, I...> {
+  using type = Indices<I...>;
+};
+
+// One butterfly: the entries of a and b whose index differs in bit `Step` trade places.
+template <int Step, class V, int... I>
+PYESTIM_INLINE void exchange(V& a, V& b, Indices<I...>) {
+  constexpr int n = sizeof...(I);
+  const V low = __builtin_shufflevector(a, b, ((I & Step) ? n + I - Step : I)...);
+  b = __builtin_shufflevector(a, b, ((I & Step) ? n + I : I + Step)...);
+  a = low;
+}
+
+template <int Step, class V, int W>
+PYESTIM_INLINE void exchange_all(V (&rows)[W]) {
+  for (int i = 0; i < W; ++i) {
+    if (!(i & Step)) exchange<Step>(rows[i], rows[i | Step], typename IndicesTo<W>::type{});
+  }
+}
+
+// Entry j of vector i becomes entry i of vector j.
+template <class V, int W>
+PYESTIM_INLINE void transpose(V (&rows)[W]) {
+  static_assert(W == Pack<typename Entry<V>::T>::width);
+  exchange_all<1>(rows);
+  if constexpr (W > 2) exchange_all<2>(rows);
+  if constexpr (W > 4) exchange_all<4>(rows);
+  if constexpr (W > 8) exchange_all<8>(rows);
+}
+#else
+template <class V>
+PYESTIM_INLINE void transpose(V (&)[1]) {}
+#endif
