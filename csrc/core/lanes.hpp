@@ -6,8 +6,9 @@
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
-#include <vector>
+#include <memory>
+
+#include "core/workspace.hpp"
 
 namespace pyestim {
 
@@ -29,31 +30,36 @@ class Pool {
   void set_n_threads(int n_threads) { n_threads_.store(n_threads, std::memory_order_relaxed); }
   int n_cores() const { return n_cores_; }
 
-  // Exclusive use of the workers. Without it (another thread of the program is in a sweep) the holder works alone, with the same bits.
+  // The right to use the workers and the buffers that live between sweeps. Whoever does not get it, because another thread of the
+  // program is in a sweep, works alone with buffers of its own and gets the same bits.
   class Lease {
    public:
     explicit Lease(Pool& pool);
     ~Lease();
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
+
     bool owner() const { return owner_; }
-    // Threads that are worth using for work that takes `seconds` on one thread.
+    Workspace& workspace() { return *workspace_; }
+    // Threads that are worth waking for work that takes one thread `seconds`.
     int n_threads(double seconds) const;
+    // Calls work for items 0 .. n_items - 1, in any order, from at most n_threads threads.
     void run(int n_threads, int64_t n_items, Work work);
 
    private:
     Pool& pool_;
-    bool owner_;
+    bool owner_ = false;
+    std::unique_ptr<Workspace> own_workspace_;
+    Workspace* workspace_ = nullptr;
   };
 
  private:
   struct Team;
-  Team* team();
 
   std::atomic<int> n_threads_;
   const int n_cores_;
-  std::mutex mutex_;
-  Team* team_ = nullptr;
+  std::atomic<int64_t> holder_{0};  // process that holds the lease, 0: nobody
+  Team* team_ = nullptr;            // guarded by the lease
 };
 
 }  // namespace pyestim

@@ -88,7 +88,7 @@ struct AssignJob {
   int32_t n_candidates;
   int32_t n_components;
   const double* means;         // (C, K, d) what the statistics are centred at
-  const int32_t* labels;       // (n,) for Source::labels; negative: the row is ignored
+  const int32_t* labels;       // (n,) for Source::labels; outside 0 .. K - 1: the row is ignored
   const double* resp;          // (n, K) for Source::given
   ptrdiff_t resp_row_stride;   // bytes
   ptrdiff_t resp_col_stride;   // bytes

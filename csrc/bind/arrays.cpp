@@ -1,0 +1,65 @@
+#include "bind/arrays.hpp"
+
+namespace pyestim::bind {
+namespace {
+
+std::string tuple_text(const int64_t* values, int64_t n) {
+  std::string text = "(";
+  for (int64_t i = 0; i < n; ++i) text += (i ? ", " : "") + (values[i] < 0 ? std::string("any") : std::to_string(values[i]));
+  return text + (n == 1 ? ",)" : ")");
+}
+
+std::string sentence(const Argument& argument, const std::string& expected, const std::string& got) {
+  return std::string(argument.function) + ": " + argument.name + " must " + expected + ", got " + got + ".";
+}
+
+}  // namespace
+
+void raise_value(const Argument& argument, const std::string& expected, const std::string& got) {
+  throw py::value_error(sentence(argument, expected, got));
+}
+
+void raise_type(const Argument& argument, const std::string& expected, const std::string& got) {
+  throw py::type_error(sentence(argument, expected, got));
+}
+
+std::string shape_text(const py::array& array) {
+  std::string text = "(";
+  for (py::ssize_t i = 0; i < array.ndim(); ++i) text += (i ? ", " : "") + std::to_string(array.shape(i));
+  return text + (array.ndim() == 1 ? ",)" : ")");
+}
+
+py::array as_array(const py::object& object, const Argument& argument) {
+  if (!py::isinstance<py::array>(object)) raise_type(argument, "be a numpy array", py::str(py::type::of(object)));
+  return py::reinterpret_borrow<py::array>(object);
+}
+
+py::array detail::checked(const py::object& object, const Argument& argument, const py::dtype& dtype, const char* type_name,
+                          std::initializer_list<int64_t> shape, bool writable) {
+  py::array array = as_array(object, argument);
+  if (!array.dtype().is(dtype) && !array.dtype().equal(dtype))
+    raise_type(argument, std::string("have dtype ") + type_name, py::str(array.dtype()));
+  bool fits = array.ndim() == static_cast<py::ssize_t>(shape.size());
+  for (py::ssize_t axis = 0; fits && axis < array.ndim(); ++axis) {
+    const int64_t wanted = shape.begin()[axis];
+    fits = wanted < 0 || array.shape(axis) == wanted;
+  }
+  if (!fits)
+    raise_value(argument, "have shape " + tuple_text(shape.begin(), static_cast<int64_t>(shape.size())), shape_text(array));
+  constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  if ((array.flags() & (py::array::c_style | aligned)) != (py::array::c_style | aligned))
+    raise_value(argument, "be C-contiguous and aligned", "another layout");
+  if (writable && !array.writeable()) raise_value(argument, "be writable", "a read-only array");
+  return array;
+}
+
+int64_t extent(const py::object& object, const Argument& argument, int n_axes, int axis) {
+  const py::array array = as_array(object, argument);
+  if (array.ndim() != n_axes)
+    raise_value(argument, "have " + std::to_string(n_axes) + " axes", "shape " + shape_text(array));
+  if (array.shape(axis) < 1)
+    raise_value(argument, "have at least one entry on axis " + std::to_string(axis), "shape " + shape_text(array));
+  return array.shape(axis);
+}
+
+}  // namespace pyestim::bind

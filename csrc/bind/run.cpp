@@ -1,0 +1,51 @@
+#include "bind/run.hpp"
+
+#include "core/sweep.hpp"
+
+namespace pyestim::bind {
+namespace {
+
+template <class Function>
+Status without_gil(Function&& function) {
+  py::gil_scoped_release release;  // every check is done; no Python object is touched from here on
+  return function();
+}
+
+template <class Op>
+const Op& present(const Context& context, const char* function, const Op* op) {
+  if (op) return *op;
+  throw std::runtime_error(std::string(function) + ": the level " + context.kernels.level + " of this build has no such kernel.");
+}
+
+}  // namespace
+
+void raise_status(const char* function, Status status) {
+  const std::string who = std::string(function) + ": ";
+  switch (status) {
+    case Status::ok:
+      return;
+    case Status::out_of_memory:
+      throw std::bad_alloc();
+    case Status::not_positive_definite:
+      throw py::value_error(who + "a matrix that must be positive definite is not.");
+    case Status::unsupported:
+      throw py::value_error(who + "this combination of arguments is not supported.");
+  }
+}
+
+void sweep(Context& context, const char* function, const SweepOp* op_or_null, const void* job, int64_t start, int64_t stop,
+           int64_t n_candidates, const py::object& out) {
+  const SweepOp& op = present(context, function, op_or_null);
+  const int64_t stat_size = op.stat_size(job);
+  double* target = stat_size ? output<double>(out, {function, "out"}, {n_candidates, stat_size}) : nullptr;
+  raise_status(function, without_gil([&] {
+                 return run_sweep(context.pool, op, job, context.kernels.vector_bytes, start, stop, n_candidates, target);
+               }));
+}
+
+void items(Context& context, const char* function, const ItemOp* op_or_null, const void* job, int64_t n_items) {
+  const ItemOp& op = present(context, function, op_or_null);
+  raise_status(function, without_gil([&] { return run_items(context.pool, op, job, context.kernels.vector_bytes, n_items); }));
+}
+
+}  // namespace pyestim::bind

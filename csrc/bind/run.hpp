@@ -1,0 +1,19 @@
+// The step from Python to the lanes: the only place that releases the GIL.
+#pragma once
+
+#include "bind/arrays.hpp"
+#include "core/context.hpp"
+
+namespace pyestim::bind {
+
+// RuntimeError, MemoryError or ValueError for a status that is not ok.
+void raise_status(const char* function, Status status);
+
+// One sweep over rows [start, stop). out: (n_candidates, stat_size) float64, overwritten; ignored by operations without statistics.
+void sweep(Context& context, const char* function, const SweepOp* op, const void* job, int64_t start, int64_t stop,
+           int64_t n_candidates, const py::object& out);
+
+// Items 0 .. n_items - 1.
+void items(Context& context, const char* function, const ItemOp* op, const void* job, int64_t n_items);
+
+}  // namespace pyestim::bind
