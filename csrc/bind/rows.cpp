@@ -1,5 +1,7 @@
 #include "bind/rows.hpp"
 
+#include "bind/bind.hpp"
+
 namespace pyestim::bind {
 namespace {
 

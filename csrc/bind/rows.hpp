@@ -18,6 +18,4 @@ class Rows {
   RowsView view_{};
 };
 
-void bind_rows(py::module_& module);
-
 }  // namespace pyestim::bind

@@ -17,6 +17,13 @@ const Op& present(const Context& context, const char* function, const Op* op) {
   throw std::runtime_error(std::string(function) + ": the level " + context.kernels.level + " of this build has no such kernel.");
 }
 
+void run(Context& context, const char* function, const SweepOp& op, const void* job, int64_t start, int64_t stop,
+         int64_t n_candidates, double* out) {
+  raise_status(function, without_gil([&] {
+                 return run_sweep(context.pool, op, job, context.kernels.vector_bytes, start, stop, n_candidates, out);
+               }));
+}
+
 }  // namespace
 
 void raise_status(const char* function, Status status) {
@@ -36,16 +43,24 @@ void raise_status(const char* function, Status status) {
 void sweep(Context& context, const char* function, const SweepOp* op_or_null, const void* job, int64_t start, int64_t stop,
            int64_t n_candidates, const py::object& out) {
   const SweepOp& op = present(context, function, op_or_null);
-  const int64_t stat_size = op.stat_size(job);
-  double* target = stat_size ? output<double>(out, {function, "out"}, {n_candidates, stat_size}) : nullptr;
-  raise_status(function, without_gil([&] {
-                 return run_sweep(context.pool, op, job, context.kernels.vector_bytes, start, stop, n_candidates, target);
-               }));
+  const int64_t size = op.stat_size(job);
+  run(context, function, op, job, start, stop, n_candidates,
+      size ? output<double>(out, {function, "out"}, {n_candidates, size}) : nullptr);
+}
+
+void sweep_one(Context& context, const char* function, const SweepOp* op_or_null, const void* job, int64_t start, int64_t stop,
+               const py::object& out) {
+  const SweepOp& op = present(context, function, op_or_null);
+  run(context, function, op, job, start, stop, 1, output<double>(out, {function, "out"}, {op.stat_size(job)}));
 }
 
 void items(Context& context, const char* function, const ItemOp* op_or_null, const void* job, int64_t n_items) {
   const ItemOp& op = present(context, function, op_or_null);
   raise_status(function, without_gil([&] { return run_items(context.pool, op, job, context.kernels.vector_bytes, n_items); }));
+}
+
+void apply_math(Context& context, const char* function, const MathJob& job, int64_t n) {
+  raise_status(function, without_gil([&] { return context.kernels.apply_math(&job, 0, n); }));
 }
 
 }  // namespace pyestim::bind

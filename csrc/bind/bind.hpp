@@ -1,0 +1,14 @@
+// The parts of the module; module.cpp calls them.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace pyestim::bind {
+
+void bind_context(pybind11::module_& module);
+void bind_rows(pybind11::module_& module);
+void bind_mixture(pybind11::module_& module);
+void bind_kmeans(pybind11::module_& module);
+void bind_math(pybind11::module_& module);
+
+}  // namespace pyestim::bind

@@ -1,0 +1,181 @@
+#include <algorithm>
+#include <iterator>
+#include <limits>
+
+#include "bind/bind.hpp"
+#include "bind/rows.hpp"
+#include "bind/run.hpp"
+
+namespace pyestim::bind {
+namespace {
+
+template <class Enum>
+struct Name {
+  const char* text;
+  Enum value;
+};
+
+constexpr Name<Family> families[] = {
+    {"full", Family::full}, {"tied", Family::tied}, {"diag", Family::diag}, {"spherical", Family::spherical}};
+constexpr Name<Source> sources[] = {
+    {"nearest", Source::nearest}, {"labels", Source::labels}, {"given", Source::given}, {"random", Source::random}};
+
+template <class Enum, size_t n>
+Enum parse(const std::string& text, const Argument& argument, const Name<Enum> (&names)[n]) {
+  std::string known;
+  for (const auto& name : names) {
+    if (text == name.text) return name.value;
+    known += (known.empty() ? "'" : ", '") + std::string(name.text) + "'";
+  }
+  raise_value(argument, "be one of " + known, "'" + text + "'");
+}
+
+struct Shape {
+  int64_t n_candidates, n_components;
+};
+
+Shape shape_of_means(const char* function, const py::object& means) {
+  const Argument who{function, "means"};
+  const Shape shape{extent(means, who, 3, 0), extent(means, who, 3, 1)};
+  if (std::max(shape.n_candidates, shape.n_components) > std::numeric_limits<int32_t>::max())
+    raise_value(who, "have fewer than 2^31 candidates and components", shape_text(as_array(means, who)));
+  return shape;
+}
+
+const double* factors_of(const char* function, const py::object& factors, Family family, Shape shape, int64_t d) {
+  const Argument who{function, "factors"};
+  const auto [c, k] = shape;
+  switch (family) {
+    case Family::full:
+      return input<double>(factors, who, {c, k, d, d});
+    case Family::tied:
+      return input<double>(factors, who, {c, d, d});
+    case Family::diag:
+      return input<double>(factors, who, {c, k, d});
+    case Family::spherical:
+      return input<double>(factors, who, {c, k});
+  }
+  return nullptr;
+}
+
+void mixture_sweep(Context& context, const Rows& rows, int64_t start, int64_t stop, const std::string& family,
+                   const py::object& log_offset, const py::object& means, const py::object& factors, bool accurate,
+                   const py::object& out) {
+  constexpr const char* function = "mixture_sweep";
+  rows.check_range(function, start, stop);
+  const Shape shape = shape_of_means(function, means);
+  MixtureJob job{};
+  job.rows = rows.view();
+  job.family = parse(family, {function, "family"}, families);
+  job.n_candidates = static_cast<int32_t>(shape.n_candidates);
+  job.n_components = static_cast<int32_t>(shape.n_components);
+  job.log_offset = input<double>(log_offset, {function, "log_offset"}, {shape.n_candidates, shape.n_components});
+  job.means = input<double>(means, {function, "means"}, {shape.n_candidates, shape.n_components, job.rows.d});
+  job.factors = factors_of(function, factors, job.family, shape, job.rows.d);
+  job.accurate = accurate;
+  job.blas = context.blas_calls();
+  sweep(context, function, context.kernels.mixture, &job, start, stop, shape.n_candidates, out);
+}
+
+void mixture_rows(Context& context, const Rows& rows, int64_t start, int64_t stop, const std::string& family,
+                  const py::object& log_offset, const py::object& means, const py::object& factors, bool accurate,
+                  const py::object& log_prob, const py::object& resp, const py::object& labels, bool log_resp) {
+  constexpr const char* function = "mixture_rows";
+  rows.check_range(function, start, stop);
+  const int64_t k = extent(means, {function, "means"}, 2, 0), m = stop - start;
+  MixtureRowsJob job{};
+  job.mixture.rows = rows.view();
+  job.mixture.family = parse(family, {function, "family"}, families);
+  job.mixture.n_candidates = 1;
+  job.mixture.n_components = static_cast<int32_t>(k);
+  const int64_t d = job.mixture.rows.d;
+  job.mixture.log_offset = input<double>(log_offset, {function, "log_offset"}, {k});
+  job.mixture.means = input<double>(means, {function, "means"}, {k, d});
+  const Argument who{function, "factors"};
+  switch (job.mixture.family) {
+    case Family::full:
+      job.mixture.factors = input<double>(factors, who, {k, d, d});
+      break;
+    case Family::tied:
+      job.mixture.factors = input<double>(factors, who, {d, d});
+      break;
+    case Family::diag:
+      job.mixture.factors = input<double>(factors, who, {k, d});
+      break;
+    case Family::spherical:
+      job.mixture.factors = input<double>(factors, who, {k});
+      break;
+  }
+  job.mixture.accurate = accurate;
+  job.mixture.blas = context.blas_calls();
+  job.first_row = start;
+  job.log_prob = optional_output<double>(log_prob, {function, "log_prob"}, {m});
+  job.resp = optional_output<double>(resp, {function, "resp"}, {m, k});
+  job.labels = optional_output<int64_t>(labels, {function, "labels"}, {m});
+  job.log_resp = log_resp;
+  sweep(context, function, context.kernels.mixture_rows, &job, start, stop, 1, py::none());
+}
+
+// What the source of the responsibilities needs: labels, responsibilities or seeds.
+void read_source(const char* function, AssignJob& job, const py::object& labels, const py::object& responsibilities,
+                 const py::object& seeds) {
+  switch (job.source) {
+    case Source::nearest:
+      return;
+    case Source::labels:
+      job.labels = input<int32_t>(labels, {function, "labels"}, {job.rows.n});
+      return;
+    case Source::random:
+      job.seeds = input<uint64_t>(seeds, {function, "seeds"}, {job.n_candidates});
+      return;
+    case Source::given: {
+      const Argument who{function, "responsibilities"};
+      const py::array resp = as_array(responsibilities, who);
+      if (!resp.dtype().equal(py::dtype::of<double>())) raise_type(who, "have dtype float64", py::str(resp.dtype()));
+      if (resp.ndim() != 2 || resp.shape(0) != job.rows.n || resp.shape(1) != job.n_components)
+        raise_value(who, "have shape (" + std::to_string(job.rows.n) + ", " + std::to_string(job.n_components) + ")",
+                    shape_text(resp));
+      job.resp = static_cast<const double*>(resp.data());
+      job.resp_row_stride = resp.strides(0);
+      job.resp_col_stride = resp.strides(1);
+    }
+  }
+}
+
+void assign_sweep(Context& context, const Rows& rows, int64_t start, int64_t stop, const std::string& family,
+                  const std::string& source, const py::object& means, const py::object& labels,
+                  const py::object& responsibilities, const py::object& seeds, bool accurate, const py::object& out) {
+  constexpr const char* function = "assign_sweep";
+  rows.check_range(function, start, stop);
+  const Shape shape = shape_of_means(function, means);
+  AssignJob job{};
+  job.rows = rows.view();
+  job.family = parse(family, {function, "family"}, families);
+  job.source = parse(source, {function, "source"}, sources);
+  job.n_candidates = static_cast<int32_t>(shape.n_candidates);
+  job.n_components = static_cast<int32_t>(shape.n_components);
+  job.means = input<double>(means, {function, "means"}, {shape.n_candidates, shape.n_components, job.rows.d});
+  read_source(function, job, labels, responsibilities, seeds);
+  job.accurate = accurate;
+  job.blas = context.blas_calls();
+  sweep(context, function, context.kernels.assign, &job, start, stop, shape.n_candidates, out);
+}
+
+}  // namespace
+
+void bind_mixture(py::module_& module) {
+  using py::arg;
+  module.def("mixture_sweep", &mixture_sweep, arg("ctx"), arg("rows"), arg("start"), arg("stop"), arg("family"),
+             arg("log_offset"), arg("means"), arg("factors"), arg("accurate"), arg("out"),
+             "Statistics of Gaussian mixtures over rows start..stop, one row of out per candidate.");
+  module.def("mixture_rows", &mixture_rows, arg("ctx"), arg("rows"), arg("start"), arg("stop"), arg("family"), arg("log_offset"),
+             arg("means"), arg("factors"), arg("accurate"), arg("log_prob") = py::none(), arg("resp") = py::none(),
+             arg("labels") = py::none(), arg("log_resp") = false,
+             "Log-density, responsibilities and most probable component of each row of start..stop.");
+  module.def("assign_sweep", &assign_sweep, arg("ctx"), arg("rows"), arg("start"), arg("stop"), arg("family"), arg("source"),
+             arg("means"), arg("labels") = py::none(), arg("responsibilities") = py::none(), arg("seeds") = py::none(),
+             arg("accurate") = false, arg("out") = py::none(),
+             "The statistics of mixture_sweep with responsibilities from elsewhere.");
+}
+
+}  // namespace pyestim::bind
