@@ -87,7 +87,8 @@ def log_subnormal(rng, dtype):
 def log_breaks(rng, dtype):
     info = np.finfo(dtype)
     power = 2.0 ** np.arange(info.minexp + 1, info.maxexp - 1)
-    return around(np.concatenate([power, power * np.sqrt(0.5), [info.max]]), dtype)[: -3]
+    near = around(np.concatenate([power, power * np.sqrt(0.5)]), dtype)
+    return np.concatenate([near, [info.max, np.nextafter(info.max, 0)]])
 
 
 REGIONS = {
