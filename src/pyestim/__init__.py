@@ -2,6 +2,38 @@
 
 from __future__ import annotations
 
-from pyestim._version import __version__
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["__version__"]
+from pyestim._core import build_info, get_num_threads, set_num_threads
+from pyestim._version import __version__
+from pyestim.estimators.gaussian_mixture import GaussianMixture
+from pyestim.estimators.persistence import load
+
+if TYPE_CHECKING:
+    from pyestim import datasets, plot
+
+__all__ = [
+    "GaussianMixture",
+    "__version__",
+    "build_info",
+    "datasets",
+    "get_num_threads",
+    "load",
+    "plot",
+    "set_num_threads",
+]
+
+#: Sub-modules that are imported when they are first asked for.
+_LAZY = ("datasets", "plot")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return import_module(f"pyestim.{name}")
+    raise AttributeError(f"module 'pyestim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,1 @@
+"""Estimators with scikit-learn's interface: they validate, choose and publish."""

@@ -1,0 +1,173 @@
+"""What every estimator shares: arguments, sample matrices, weights, files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_array, validate_data
+
+from pyestim.estimators import persistence
+
+Array = NDArray[np.float64]
+
+
+class Rule(NamedTuple):
+    """What a constructor argument must be, as a test and in words."""
+
+    holds: Callable[[Any], bool]
+    expected: str
+
+
+def integer(least: int) -> Rule:
+    """Return the rule of an integer that is at least ``least``."""
+    return Rule(
+        lambda v: isinstance(v, Integral) and not isinstance(v, bool) and v >= least,
+        f"an integer of at least {least}",
+    )
+
+
+def number(least: float) -> Rule:
+    """Return the rule of a finite number that is at least ``least``."""
+    return Rule(
+        lambda v: (
+            isinstance(v, Real)
+            and not isinstance(v, (bool, np.bool_))
+            and least <= v < float("inf")
+        ),
+        f"a finite number of at least {least:g}",
+    )
+
+
+def one_of(*choices: Any) -> Rule:
+    """Return the rule of a value among ``choices``."""
+    names = ", ".join(repr(choice) for choice in choices)
+    return Rule(
+        lambda v: (v is None or isinstance(v, (str, bool, np.bool_))) and v in choices,
+        names if len(choices) == 1 else f"one of {names}",
+    )
+
+
+class Estimator(BaseEstimator):  # type: ignore[misc]
+    """Base of all estimators: validates, publishes, saves.
+
+    Sub-classes state ``_rules`` (constructor arguments), ``_saved_state`` (fitted attributes that
+    go into a file, in order) and ``_needed`` (those without which nothing can be predicted).
+    """
+
+    _rules: Mapping[str, Rule] = {}
+    _saved_state: tuple[str, ...] = ()
+    _needed: tuple[str, ...] = ()
+
+    def _check_arguments(self) -> None:
+        for name, rule in self._rules.items():
+            value = getattr(self, name)
+            if not rule.holds(value):
+                raise ValueError(
+                    f"{self._name}: {name} must be {rule.expected}, got {shown(value)}."
+                )
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _sample_matrix(self, X: Any, *, reset: bool, least: int = 1) -> NDArray[Any]:
+        """X as float32 or float64, without a copy where it is already one of them."""
+        return np.asarray(
+            validate_data(
+                self, X, reset=reset, dtype=(np.float64, np.float32), ensure_min_samples=least
+            )
+        )
+
+    def _weights(self, sample_weight: Any, n: int) -> Array | None:
+        """Weights of the rows (n,): not negative, finite, not all zero."""
+        if sample_weight is None:
+            return None
+        if isinstance(sample_weight, Real):
+            sample_weight = np.full(n, float(sample_weight))
+        weight: Array = check_array(
+            sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
+        )
+        if weight.shape != (n,):
+            raise ValueError(
+                f"{self._name}: sample_weight must have the shape ({n},), one weight for each "
+                f"row of X, got {weight.shape}."
+            )
+        lowest = weight.min()
+        if lowest < 0:
+            raise ValueError(
+                f"{self._name}: sample_weight must not be negative, got {lowest:g} in row "
+                f"{int(weight.argmin())}. A weight is the number of times that a row counts."
+            )
+        if not weight.any():
+            raise ValueError(
+                f"{self._name}: sample_weight must not be zero for every row: no row is left."
+            )
+        return np.ascontiguousarray(weight)
+
+    def _columns(self, features: Any) -> NDArray[np.intp]:
+        """Numbers of the columns that ``features`` names: indices, a mask, or column names."""
+        d = self.n_features_in_
+        chosen = np.atleast_1d(np.asarray(features))
+        if chosen.dtype.kind in "OUT":
+            chosen = self._named_columns(chosen)
+        if chosen.dtype.kind == "b" and chosen.shape == (d,):
+            chosen = np.flatnonzero(chosen)
+        fine = chosen.ndim == 1 and chosen.dtype.kind in "iu" and 0 < len(chosen)
+        if fine and np.all((chosen >= -d) & (chosen < d)):
+            columns = chosen.astype(np.intp) % d
+            if len(np.unique(columns)) == len(columns):
+                return columns
+        raise ValueError(
+            f"{self._name}: features must be distinct column numbers below {d}, a boolean mask of "
+            f"length {d} or column names seen in fit, got {shown(features)}."
+        )
+
+    def _named_columns(self, chosen: NDArray[Any]) -> NDArray[Any]:
+        known = list(getattr(self, "feature_names_in_", ()))
+        if not all(name in known for name in chosen):
+            return chosen
+        return np.array([known.index(name) for name in chosen])
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether the fitted attributes are there, from a fit or set by hand."""
+        return all(hasattr(self, name) for name in self._needed)
+
+    def _require_fit(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                f"This {self._name} instance is not fitted yet. Call 'fit' with appropriate "
+                "arguments before using this estimator."
+            )
+
+    def save(self, path: persistence.PathLike) -> None:
+        """Write parameters and fitted state to one ``.npz`` file without pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write; an existing one is replaced.
+
+        Raises
+        ------
+        TypeError
+            A parameter is an object that has no plain form, such as a random generator.
+
+        See Also
+        --------
+        pyestim.load : Read the file.
+        """
+        persistence.save(self, path)
+
+
+def shown(value: Any) -> str:
+    """Short form of a value for a message."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

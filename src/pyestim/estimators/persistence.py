@@ -1,0 +1,234 @@
+"""Estimators in one ``.npz`` file without pickle: arrays, and a JSON header that says what they are.
+
+Header: ``{"format": "pyestim", "schema": 1, "class": ..., "version": ..., "params": {...},
+"state": {...}}``.  A value is plain JSON, or one of the tagged forms of `_encode`.  Reading
+builds only the classes listed here, and executes nothing that the file brings along.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from importlib import import_module
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from pyestim._version import __version__
+from pyestim.engine.report import Outcome, Report
+
+FORMAT = "pyestim"
+SCHEMA = 1
+HEADER = "header"
+HEADER_KEYS = {"format", "schema", "class", "version", "params", "state"}
+
+#: Classes that a file may name, and where they are.
+CLASSES = {"GaussianMixture": "pyestim.estimators.gaussian_mixture"}
+
+#: Kinds of numpy arrays that go into a file: bool, integers, floats.
+ARRAY_KINDS = "biuf"
+
+PathLike = str | os.PathLike[str]
+
+
+def save(estimator: Any, path: PathLike) -> None:
+    """Write the parameters and the fitted state of ``estimator`` to ``path``."""
+    name = type(estimator).__name__
+    if name not in CLASSES:
+        raise TypeError(f"save: {name} is not a class that a pyestim file can hold.")
+    arrays: dict[str, np.ndarray] = {}
+    params = {
+        key: _encode(value, arrays, f"parameter {key}", name)
+        for key, value in estimator.get_params(deep=False).items()
+    }
+    state = {
+        key: _encode(getattr(estimator, key), arrays, f"attribute {key}", name)
+        for key in estimator._saved_state
+        if hasattr(estimator, key)
+    }
+    header = {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "class": name,
+        "version": __version__,
+        "params": params,
+        "state": state,
+    }
+    text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), dtype=np.uint8)
+    with open(path, "wb") as file:
+        np.savez(file, allow_pickle=False, **{HEADER: text}, **arrays)
+
+
+def load(path: PathLike) -> Any:
+    """Read an estimator that `save` wrote; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File written by the ``save`` method of an estimator.
+
+    Returns
+    -------
+    estimator
+        An instance of the class named in the file, fitted if it was fitted.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged, or holds something that this version does not know.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, pathlib, pyestim
+    >>> X = np.random.RandomState(0).normal(size=(100, 2))
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "mixture.npz"
+    >>> mixture = pyestim.GaussianMixture(random_state=0).fit(X)
+    >>> mixture.save(path)
+    >>> bool(np.all(pyestim.load(path).means_ == mixture.means_))
+    True
+    """
+    header, arrays = _read(path)
+    name = header["class"]
+    if name not in CLASSES:
+        raise ValueError(f"load: {path}: expected a class among {sorted(CLASSES)}, got {name!r}.")
+    cls = getattr(import_module(CLASSES[name]), name)
+    reader = _Reader(path, arrays)
+    params = reader.table(header["params"], "params", set(cls().get_params(deep=False)))
+    state = reader.table(header["state"], "state", set(cls._saved_state))
+    reader.refuse_unused()
+    estimator = cls(**params)
+    for key, value in state.items():
+        setattr(estimator, key, value)
+    if state:
+        try:
+            estimator._check_state()
+        except ValueError as error:
+            raise ValueError(f"load: {path}: inconsistent arrays. {error}") from error
+    return estimator
+
+
+def _read(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    try:
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("it is a single array")
+        with file:
+            arrays = {key: file[key] for key in file.files}
+        header = json.loads(arrays.pop(HEADER).tobytes().decode())
+        if not isinstance(header, dict):
+            raise ValueError("its header is not a table")
+    except OSError:
+        raise
+    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise ValueError(
+            f"load: {path}: expected a file written by the save method of a pyestim estimator, "
+            f"got something else ({error})."
+        ) from error
+    if header.get("format") != FORMAT or set(header) != HEADER_KEYS:
+        raise ValueError(
+            f"load: {path}: expected a header of format {FORMAT!r} with the keys "
+            f"{sorted(HEADER_KEYS)}, got format {header.get('format')!r} with {sorted(header)}."
+        )
+    if header["schema"] != SCHEMA:
+        raise ValueError(
+            f"load: {path}: expected schema {SCHEMA}, got {header['schema']!r} (written by "
+            f"version {header['version']!r}, this is {__version__}). Update pyestim."
+        )
+    return header, arrays
+
+
+def _encode(value: Any, arrays: dict[str, np.ndarray], what: str, owner: str) -> Any:
+    """``value`` as JSON; arrays go to ``arrays`` and are named in their place."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, np.generic):
+        return _encode(value.item(), arrays, what, owner)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if isinstance(value, (list, tuple)):
+        tag = "list" if isinstance(value, list) else "tuple"
+        return {tag: [_encode(item, arrays, what, owner) for item in value]}
+    if isinstance(value, Report):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        fields["outcome"] = value.outcome.name
+        return {"report": {k: _encode(v, arrays, what, owner) for k, v in fields.items()}}
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind in ARRAY_KINDS:
+            name = f"a{len(arrays)}"
+            arrays[name] = value
+            return {"array": name}
+        if value.dtype.kind in "OU" and all(isinstance(item, str) for item in value.flat):
+            return {"strings": value.tolist()}
+    raise TypeError(
+        f"{owner}.save: expected {what} to be a number, a string, a list or a numeric array, "
+        f"got {type(value).__name__}. Set it to None or to such a value before saving."
+    )
+
+
+class _Reader:
+    """Decodes values, keeping account of the arrays that were asked for."""
+
+    def __init__(self, path: PathLike, arrays: dict[str, np.ndarray]) -> None:
+        self.path = path
+        self.arrays = arrays
+        self.used: set[str] = set()
+
+    def table(self, table: Any, what: str, known: set[str]) -> dict[str, Any]:
+        """Every entry of ``table``, all of whose names must be known."""
+        if not isinstance(table, dict) or not set(table) <= known:
+            unknown = sorted(set(table) - known) if isinstance(table, dict) else table
+            raise ValueError(
+                f"load: {self.path}: expected the known {what} of the class, got {unknown} beside "
+                f"them. The file was written by another version; update pyestim."
+            )
+        return {key: self.value(entry) for key, entry in table.items()}
+
+    def value(self, entry: Any) -> Any:
+        """Inverse of `_encode`."""
+        if entry is None or isinstance(entry, (bool, int, float, str)):
+            return entry
+        if isinstance(entry, dict) and len(entry) == 1:
+            ((tag, content),) = entry.items()
+            decode = getattr(self, f"_{tag}", None) if tag in _TAGS else None
+            if decode is not None:
+                try:
+                    return decode(content)
+                except (TypeError, KeyError, AttributeError) as error:
+                    raise ValueError(f"load: {self.path}: damaged entry {entry!r}.") from error
+        raise ValueError(f"load: {self.path}: unknown kind of entry {entry!r}; update pyestim.")
+
+    def refuse_unused(self) -> None:
+        """Every array in the file must have been asked for."""
+        extra = set(self.arrays) - self.used
+        if extra:
+            raise ValueError(f"load: {self.path}: arrays that nothing refers to: {sorted(extra)}.")
+
+    def _float(self, content: str) -> float:
+        return {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[content]
+
+    def _list(self, content: list[Any]) -> list[Any]:
+        return [self.value(item) for item in content]
+
+    def _tuple(self, content: list[Any]) -> tuple[Any, ...]:
+        return tuple(self.value(item) for item in content)
+
+    def _strings(self, content: list[str]) -> np.ndarray:
+        return np.array([str(item) for item in content], dtype=object)
+
+    def _array(self, content: str) -> np.ndarray:
+        array = self.arrays[content]
+        if array.dtype.kind not in ARRAY_KINDS:
+            raise TypeError(content)
+        self.used.add(content)
+        return array
+
+    def _report(self, content: dict[str, Any]) -> Report:
+        fields = {key: self.value(item) for key, item in content.items()}
+        fields["outcome"] = Outcome[fields["outcome"]]
+        return Report(**fields)
+
+
+_TAGS = {"float", "list", "tuple", "strings", "array", "report"}
