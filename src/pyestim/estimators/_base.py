@@ -24,22 +24,21 @@ class Rule(NamedTuple):
     expected: str
 
 
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
+
+
 def integer(least: int) -> Rule:
     """Return the rule of an integer that is at least ``least``."""
     return Rule(
-        lambda v: isinstance(v, Integral) and not isinstance(v, bool) and v >= least,
-        f"an integer of at least {least}",
+        lambda v: _is_number(v, Integral) and bool(v >= least), f"an integer of at least {least}"
     )
 
 
 def number(least: float) -> Rule:
     """Return the rule of a finite number that is at least ``least``."""
     return Rule(
-        lambda v: (
-            isinstance(v, Real)
-            and not isinstance(v, (bool, np.bool_))
-            and least <= v < float("inf")
-        ),
+        lambda v: _is_number(v, Real) and bool(least <= v < float("inf")),
         f"a finite number of at least {least:g}",
     )
 
@@ -53,7 +52,7 @@ def one_of(*choices: Any) -> Rule:
     )
 
 
-class Estimator(BaseEstimator):  # type: ignore[misc]
+class Estimator(BaseEstimator):
     """Base of all estimators: validates, publishes, saves.
 
     Sub-classes state ``_rules`` (constructor arguments), ``_saved_state`` (fitted attributes that
@@ -118,9 +117,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             chosen = self._named_columns(chosen)
         if chosen.dtype.kind == "b" and chosen.shape == (d,):
             chosen = np.flatnonzero(chosen)
-        fine = chosen.ndim == 1 and chosen.dtype.kind in "iu" and 0 < len(chosen)
+        fine = chosen.ndim == 1 and chosen.dtype.kind in "iu" and len(chosen) > 0
         if fine and np.all((chosen >= -d) & (chosen < d)):
-            columns = chosen.astype(np.intp) % d
+            columns: NDArray[np.intp] = chosen.astype(np.intp) % d
             if len(np.unique(columns)) == len(columns):
                 return columns
         raise ValueError(

@@ -15,7 +15,7 @@ from pyestim.models.row_outputs import RowOutputs
 CRITERIA = ("entropy", "hard")
 
 
-class DensityQueries(DensityMixin, Estimator):  # type: ignore[misc]
+class DensityQueries(DensityMixin, Estimator):
     """Densities, responsibilities, labels and information criteria of rows.
 
     A sub-class answers `_row_outputs` (made anew at every call, so that attributes set by hand

@@ -37,7 +37,8 @@ RULES: Mapping[str, Rule] = {
     ),
     "warm_start": _FLAG,
     "verbose": Rule(
-        lambda v: isinstance(v, (bool, int, np.integer)) and v >= 0, "False, True or an integer"
+        lambda v: isinstance(v, (bool, int, np.integer)) and bool(v >= 0),
+        "False, True or an integer",
     ),
     "verbose_interval": integer(1),
     "accelerate": one_of("auto", "squarem", "anderson", None),
@@ -90,9 +91,7 @@ def check_means(owner: str, means: Any, k: int, d: int) -> Array:
 def _check_matrices(
     owner: str, name: str, array: Any, covariance_type: CovarianceType, k: int, d: int
 ) -> Array:
-    checked = check_array(
-        array, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name=name
-    )
+    checked = check_array(array, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name=name)
     label = f"{covariance_type} {name}"
     check_shape(owner, label, checked, form_shape(covariance_type, k, d))
     if covariance_type in ("full", "tied"):

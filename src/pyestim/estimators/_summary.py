@@ -14,9 +14,7 @@ from pyestim.models.gaussian_forms import GaussianForm, variances
 #: Columns that fit on a line of text.
 MOST_COLUMNS = 6
 
-NO_ERRORS = (
-    "Standard errors: not part of this version; the table holds point estimates only."
-)
+NO_ERRORS = "Standard errors: not part of this version; the table holds point estimates only."
 
 
 @dataclass(frozen=True)

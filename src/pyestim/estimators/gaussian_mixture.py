@@ -147,7 +147,7 @@ class GaussianMixture(GaussianAlgebra):
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: Any = "full",
         tol: float = 1e-3,
         reg_covar: float = 1e-6,
         max_iter: int = 100,
@@ -231,8 +231,8 @@ class GaussianMixture(GaussianAlgebra):
 
     def _fit(self, X: Any, sample_weight: Any) -> NDArray[Any]:
         self._check_arguments()
-        X = self._sample_matrix(X, reset=True, least=2)
-        source = self._source(X, self._weights(sample_weight, len(X)))
+        rows = self._sample_matrix(X, reset=True, least=2)
+        source = self._source(rows, self._weights(sample_weight, len(rows)))
         model = self._model(source)
         sweep = LocalSweep(model, source)
         warm = bool(self.warm_start) and self.__sklearn_is_fitted__()
@@ -247,7 +247,7 @@ class GaussianMixture(GaussianAlgebra):
             offset=source.log_jacobian,
         )
         self._publish(model, source, fit, self._told(fit.report, source.eps, warm))
-        return X
+        return rows
 
     def _source(self, X: NDArray[Any], weight: Array | None) -> ArraySource:
         isotropic = self.covariance_type == "spherical"
@@ -275,31 +275,35 @@ class GaussianMixture(GaussianAlgebra):
 
     def _starts(self, model: Mixture, source: ArraySource) -> list[MixtureParams]:
         k, d = self.n_components, source.n_features
-        kind = model.component.structure.name
-        given = {
-            "weights": self._given(checks.check_weights, self.weights_init, k),
-            "means": self._given(checks.check_means, self.means_init, k, d),
-            "covariances": self._given(
-                checks.check_precisions, self.precisions_init, kind, k, d
-            ),
-        }
-        means = given["means"]
-        if all(part is not None for part in given.values()):
-            return [model.from_user(*given.values(), source.centre, source.scale)]
+        kind = self.covariance_type
+        weights = self._given(checks.check_weights, self.weights_init, k)
+        means = self._given(checks.check_means, self.means_init, k, d)
+        covariances = self._given(checks.check_precisions, self.precisions_init, kind, k, d)
+        if weights is not None and means is not None and covariances is not None:
+            return [model.from_user(weights, means, covariances, source.centre, source.scale)]
+        starts = self._estimated_starts(model, source, means)
+        if weights is None and means is None and covariances is None:
+            return starts
+        given = {"weights": weights, "means": means, "covariances": covariances}
+        return [with_given(model, source, start, **given) for start in starts]
+
+    def _estimated_starts(
+        self, model: Mixture, source: ArraySource, means: Array | None
+    ) -> list[MixtureParams]:
+        rng = check_random_state(self.random_state)
         if not isinstance(self.init_params, str):
             init = checks.check_assignment(
-                self._name, self.init_params, source.n_rows, k, source.sample_weight
+                self._name,
+                self.init_params,
+                source.n_rows,
+                self.n_components,
+                source.sample_weight,
             )
-            starts = make_starts(model, source, init, 1, check_random_state(self.random_state))
-        elif means is not None:
-            centres = ((means - source.centre) * source.scale)[None]
-            starts = assigned(model, source, "nearest", np.ascontiguousarray(centres))
-        else:
-            rng = check_random_state(self.random_state)
-            starts = make_starts(model, source, self.init_params, self.n_init, rng)
-        if all(part is None for part in given.values()):
-            return starts
-        return [with_given(model, source, start, **given) for start in starts]
+            return make_starts(model, source, init, 1, rng)
+        if means is not None:
+            centres = np.ascontiguousarray((means - source.centre) * source.scale)
+            return assigned(model, source, "nearest", centres[None])
+        return make_starts(model, source, self.init_params, self.n_init, rng)
 
     def _given(self, check: Any, value: Any, *shape: Any) -> Array | None:
         return None if value is None else check(self._name, value, *shape)
@@ -345,8 +349,7 @@ class GaussianMixture(GaussianAlgebra):
             factor = params.factors * source.scale
         if self.covariance_type in ("full", "tied"):
             factor = np.ascontiguousarray(np.swapaxes(factor, -1, -2))
-        kind = model.component.structure.name
-        self._set_form(GaussianForm(weights, means, covariances, kind), factor)
+        self._set_form(GaussianForm(weights, means, covariances, self.covariance_type), factor)
         self.converged_ = report.converged
         self.n_iter_ = report.sweeps - 1
         self.lower_bound_ = fit.objective

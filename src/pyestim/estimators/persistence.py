@@ -1,4 +1,4 @@
-"""Estimators in one ``.npz`` file without pickle: arrays, and a JSON header that says what they are.
+"""Estimators in one ``.npz`` file without pickle: arrays, and a JSON header that describes them.
 
 Header: ``{"format": "pyestim", "schema": 1, "class": ..., "version": ..., "params": {...},
 "state": {...}}``.  A value is plain JSON, or one of the tagged forms of `_encode`.  Reading

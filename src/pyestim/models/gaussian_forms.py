@@ -10,7 +10,7 @@ from here), for diag and spherical the reciprocal standard deviation.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,7 +141,7 @@ def whitening_factors(factor: Array, covariance_type: CovarianceType) -> tuple[A
     stack = np.swapaxes(factor, -1, -2)
     if np.any(np.triu(stack, 1)):
         # QL of A: reverse the columns, QR, reverse rows and columns of R.
-        upper = np.linalg.qr(stack[..., ::-1], mode="r")
+        upper: Array = np.linalg.qr(stack[..., ::-1], mode="r")  # type: ignore[assignment]
         stack = upper[..., ::-1, ::-1]
     with np.errstate(divide="ignore"):
         log_det = np.log(np.abs(np.diagonal(stack, axis1=-2, axis2=-1))).sum(axis=-1)
@@ -198,15 +198,13 @@ def moments(form: GaussianForm) -> tuple[Array, Array]:
 def _root(cov: Array) -> Array:
     """Any ``A`` with ``A A' = cov``, for a covariance that may be singular."""
     try:
-        return np.linalg.cholesky(cov)
+        return np.asarray(np.linalg.cholesky(cov))
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(cov)
-        return vectors * np.sqrt(np.maximum(values, 0.0))
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
-def draw(
-    form: GaussianForm, n: int, rng: np.random.RandomState
-) -> tuple[Array, NDArray[np.int64]]:
+def draw(form: GaussianForm, n: int, rng: Any) -> tuple[Array, NDArray[np.int64]]:
     """``n`` rows and their components, in the order of the components."""
     counts = rng.multinomial(n, form.weights / form.weights.sum())
     labels = np.repeat(np.arange(len(counts)), counts)
