@@ -9,9 +9,9 @@ namespace pyestim::PYESTIM_ISA {
 extern constinit const KernelTable table = {
     .level = PYESTIM_STRING(PYESTIM_ISA),
     .vector_bytes = PYESTIM_VECTOR_BYTES,
-    .mixture = nullptr,
-    .mixture_rows = nullptr,
-    .assign = nullptr,
+    .mixture = &mixture_op,
+    .mixture_rows = &mixture_rows_op,
+    .assign = &assign_op,
     .kmeans = nullptr,
     .moments = nullptr,
     .kmeans_plusplus = nullptr,

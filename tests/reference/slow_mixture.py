@@ -20,8 +20,8 @@ import numpy as np
 
 FAMILIES = ("full", "tied", "diag", "spherical")
 
-#: Log-densities below this are all the same to us: the row is told apart by ``argmax`` alone.
-LOWEST_LOG_PROB = -1e300
+#: Squared distances are capped here; a row where every component stands at the cap is lost.
+DISTANCE_CAP = 1e300
 
 
 class Data(NamedTuple):
@@ -74,25 +74,22 @@ def mahalanobis(z, family, means, factors):
         else:  # diag: (d,) reciprocal sd, spherical: one number
             whitened = centred * factors[k]
         with np.errstate(over="ignore"):
-            out[:, k] = np.sum(whitened**2, axis=1)
+            out[:, k] = np.fmin(np.sum(whitened**2, axis=1), DISTANCE_CAP)
     return out
 
 
 def log_sum_exp(log_prob, alive):
     """Row-wise log of the sum, and the responsibilities: (m,), (m, K).
 
-    A row whose log-densities all fell to the floor belongs to its first living component.
+    A lost row belongs to the nearest living component, ties to the first.
     """
-    log_prob = np.where(log_prob > LOWEST_LOG_PROB, log_prob, LOWEST_LOG_PROB)
-    log_prob[:, ~alive] = -np.inf
     highest = log_prob.max(axis=1)
     resp = np.exp(log_prob - highest[:, None])
     total = resp.sum(axis=1)
     log_total = highest + np.log(total)
     resp /= total[:, None]
-    lost = highest <= LOWEST_LOG_PROB
+    lost = highest < -0.4 * DISTANCE_CAP
     resp[lost] = np.arange(len(alive)) == np.flatnonzero(alive)[0]
-    log_total[lost] = LOWEST_LOG_PROB
     return log_total, resp
 
 

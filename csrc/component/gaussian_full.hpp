@@ -1,0 +1,270 @@
+// Gaussian components with full covariances of their own.
+//
+// Include inside the namespace of the level, after kernel/mixture.hpp and component/outer_products.hpp.
+//
+// E-step: y = F z - F mean with rows in lanes; F is packed in groups of Tile::factor_rows rows, [column][row], so that
+// one tile keeps vectors x factor_rows sums in registers.  d <= 4: y = F (z - mean), unrolled, nothing leaves registers.
+#pragma once
+
+// Rows i0.. of a packed lower triangular factor: [column][group row], columns 0 .. i0 + rows.
+PYESTIM_INLINE int64_t packed_factor_size(int d, int group) {
+  int64_t size = 0;
+  for (int i0 = 0; i0 < d; i0 += group) {
+    const int rows = d - i0 < group ? d - i0 : group;
+    size += int64_t(i0 + rows) * rows;
+  }
+  return size;
+}
+
+template <class T>
+void pack_factor(const double* factor, int d, T* packed) {
+  constexpr int group = Tile<T>::factor_rows;
+  for (int i0 = 0; i0 < d; i0 += group) {
+    const int rows = d - i0 < group ? d - i0 : group;
+    for (int j = 0; j < i0 + rows; ++j) {
+      for (int f = 0; f < rows; ++f) *packed++ = j <= i0 + f ? T(factor[int64_t(i0 + f) * d + j]) : T(0);
+    }
+  }
+}
+
+// y[f][a] = start_f + sum_j F_fj x_j for one group of F factor rows and one panel.
+template <class T, int F>
+PYESTIM_INLINE void whiten_group(const T* x, const T* factor, const T* start, int i0,
+                                 typename Pack<T>::V (&y)[F][Tile<T>::vectors]) {
+  using V = typename Pack<T>::V;
+  using S = Tile<T>;
+  constexpr int u = S::vectors;
+#pragma GCC unroll 4
+  for (int f = 0; f < F; ++f) {
+#pragma GCC unroll 4
+    for (int a = 0; a < u; ++a) y[f][a] = broadcast(start[f]);
+  }
+  for (int j = 0; j < i0; ++j, x += S::panel, factor += F) {
+    V row[u];
+#pragma GCC unroll 4
+    for (int a = 0; a < u; ++a) row[a] = load(x + a * S::width);
+#pragma GCC unroll 4
+    for (int f = 0; f < F; ++f) {
+      const V c = broadcast(factor[f]);
+#pragma GCC unroll 4
+      for (int a = 0; a < u; ++a) y[f][a] += c * row[a];
+    }
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < F; ++j, x += S::panel, factor += F) {
+    V row[u];
+#pragma GCC unroll 4
+    for (int a = 0; a < u; ++a) row[a] = load(x + a * S::width);
+#pragma GCC unroll 4
+    for (int f = j; f < F; ++f) {
+      const V c = broadcast(factor[f]);
+#pragma GCC unroll 4
+      for (int a = 0; a < u; ++a) y[f][a] += c * row[a];
+    }
+  }
+}
+
+template <class T>
+struct GaussianFull {
+  using V = typename Pack<T>::V;
+  using S = Tile<T>;
+  static constexpr int w = S::width, u = S::vectors;
+  static constexpr int registers_d = 4;  // up to here everything stays in registers
+
+  struct Packed {
+    T* factor;      // (K, packed)
+    T* start;       // (K, d) - F (mean - shift)
+    T* mean;        // (K, padded d) mean - shift, rounded
+    double* delta;  // (K, d) what the rounding changed
+    int64_t factor_size;
+    int wide;
+  };
+
+  static Packed carve(Arena& arena, Shape shape) {
+    Packed p;
+    p.factor_size = packed_factor_size(shape.d, S::factor_rows);
+    p.wide = padded_features<T>(shape.d);
+    p.factor = arena.take<T>(shape.n_components * p.factor_size);
+    p.start = arena.take<T>(int64_t(shape.n_components) * shape.d);
+    p.mean = arena.take<T>(int64_t(shape.n_components) * p.wide);
+    p.delta = arena.take<double>(int64_t(shape.n_components) * shape.d);
+    return p;
+  }
+
+  static int64_t packed_bytes(Shape shape) {
+    Arena arena = arena_at(nullptr);
+    carve(arena, shape);
+    return arena.used;
+  }
+
+  static int64_t scratch_bytes(Shape shape) {
+    Arena arena = arena_at(nullptr);
+    if (wants_groups(shape)) OuterProducts<T>::carve(arena, shape.d);
+    return arena.used;
+  }
+
+  static bool wants_groups(Shape shape) { return shape.d > registers_d; }
+  static int block_rows(Shape) { return S::block; }
+
+  static void pack(Shape shape, const Parameters& parameters, void* packed) {
+    Arena arena = arena_at(packed);
+    const Packed p = carve(arena, shape);
+    const int d = shape.d;
+    for (int k = 0; k < shape.n_components; ++k) {
+      pack_mean(shape, parameters, k, p.mean + int64_t(k) * p.wide, p.delta + int64_t(k) * d);
+      if (parameters.factors == nullptr) continue;
+      const double* factor = parameters.factors + int64_t(k) * d * d;
+      const double* mean = parameters.means + int64_t(k) * d;
+      pack_factor(factor, d, p.factor + k * p.factor_size);
+      for (int i = 0; i < d; ++i) {
+        double start = 0;
+        for (int j = 0; j <= i; ++j) start -= factor[int64_t(i) * d + j] * (mean[j] - parameters.shift[j]);
+        p.start[int64_t(k) * d + i] = T(start);
+      }
+    }
+  }
+
+  // ---- E-step ----
+  template <int D>
+  static void quad_in_registers(const Block<T>& block, const T* factor, const T* mean, T* out) {
+    for (int row = 0; row < block.padded; row += S::panel) {
+      const T* x = block.panels + int64_t(row) * D;
+#pragma GCC unroll 4
+      for (int a = 0; a < u; ++a) {
+        V t[D], distance = broadcast(T(0));
+#pragma GCC unroll 4
+        for (int j = 0; j < D; ++j) t[j] = load(x + j * S::panel + a * w) - broadcast(mean[j]);
+#pragma GCC unroll 4
+        for (int i = 0; i < D; ++i) {
+          V y = broadcast(factor[i]) * t[0];
+#pragma GCC unroll 4
+          for (int j = 1; j <= i; ++j) y += broadcast(factor[j * D + i]) * t[j];
+          distance += y * y;
+        }
+        store(out + row + a * w, capped_quad<T>(distance));
+      }
+    }
+  }
+
+  template <int F>
+  PYESTIM_INLINE static void add_squares(const T* x, const T* factor, const T* start, int i0, V (&distance)[u]) {
+    V y[F][u];
+    whiten_group<T, F>(x, factor, start, i0, y);
+#pragma GCC unroll 4
+    for (int f = 0; f < F; ++f) {
+#pragma GCC unroll 4
+      for (int a = 0; a < u; ++a) distance[a] += y[f][a] * y[f][a];
+    }
+  }
+
+  static void quad_by_groups(const Block<T>& block, const T* factor, const T* start, T* out) {
+    constexpr int group = S::factor_rows;
+    const int d = block.d;
+    for (int row = 0; row < block.padded; row += S::panel) {
+      const T* x = block.panels + int64_t(row) * d;
+      V distance[u];
+      for (int a = 0; a < u; ++a) distance[a] = broadcast(T(0));
+      const T* f = factor;
+      int i0 = 0;
+      for (; i0 + group <= d; f += (i0 + group) * group, i0 += group) add_squares<group>(x, f, start + i0, i0, distance);
+      if (d - i0 == 1) add_squares<1>(x, f, start + i0, i0, distance);
+      if (d - i0 == 2) add_squares<2>(x, f, start + i0, i0, distance);
+      if (d - i0 == 3) add_squares<3>(x, f, start + i0, i0, distance);
+      for (int a = 0; a < u; ++a) store(out + row + a * w, capped_quad<T>(distance[a]));
+    }
+  }
+
+  static void quad(const Block<T>& block, Shape shape, const void* packed, T* quad, void*) {
+    Arena arena = arena_at(packed);
+    const Packed p = carve(arena, shape);
+    for (int k = 0; k < shape.n_components; ++k) {
+      const T* factor = p.factor + k * p.factor_size;
+      const T* mean = p.mean + int64_t(k) * p.wide;
+      T* out = quad + int64_t(k) * S::stride;
+      switch (shape.d) {
+        case 1: quad_in_registers<1>(block, factor, mean, out); break;
+        case 2: quad_in_registers<2>(block, factor, mean, out); break;
+        case 3: quad_in_registers<3>(block, factor, mean, out); break;
+        case 4: quad_in_registers<4>(block, factor, mean, out); break;
+        default: quad_by_groups(block, factor, p.start + int64_t(k) * shape.d, out);
+      }
+    }
+  }
+
+  // ---- M-step ----
+  // Rows I0 .. I1 of the triangle, and the first moment with row 0; all sums in registers.
+  template <int D, int I0, int I1>
+  static void moments_in_registers(const Block<T>& block, const T* resp, const T* mean, double* first,
+                                   double* triangle) {
+    constexpr int chains = D <= 2 ? 2 : 1;
+    V one[chains][D], two[chains][D][D];
+    for (int c = 0; c < chains; ++c) {
+      for (int i = 0; i < D; ++i) {
+        one[c][i] = broadcast(T(0));
+        for (int j = 0; j < D; ++j) two[c][i][j] = broadcast(T(0));
+      }
+    }
+    for (int row = 0; row < block.padded; row += S::panel) {
+      const T* x = block.panels + int64_t(row) * D;
+#pragma GCC unroll 4
+      for (int a = 0; a < u; ++a) {
+        const int c = a % chains;
+        const V r = load(resp + row + a * w);
+        V t[I1];
+#pragma GCC unroll 4
+        for (int j = 0; j < I1; ++j) t[j] = load(x + j * S::panel + a * w) - broadcast(mean[j]);
+#pragma GCC unroll 4
+        for (int i = I0; i < I1; ++i) {
+          const V weighted = r * t[i];
+          one[c][i] += weighted;
+#pragma GCC unroll 4
+          for (int j = 0; j <= i; ++j) two[c][i][j] += weighted * t[j];
+        }
+      }
+    }
+    for (int i = I0; i < I1; ++i) {
+      first[i] += double(reduce_add(one[0][i] + (chains == 2 ? one[chains - 1][i] : broadcast(T(0)))));
+      for (int j = 0; j <= i; ++j) {
+        triangle[i * (i + 1) / 2 + j] +=
+            double(reduce_add(two[0][i][j] + (chains == 2 ? two[chains - 1][i][j] : broadcast(T(0)))));
+      }
+    }
+  }
+
+  static void accumulate(const Block<T>& block, Shape shape, const void* packed, const T*, const T* resp,
+                         const Moments& moments, void* scratch) {
+    Arena arena = arena_at(packed), work = arena_at(scratch);
+    const Packed p = carve(arena, shape);
+    typename OuterProducts<T>::Scratch outer{};
+    if (wants_groups(shape)) outer = OuterProducts<T>::carve(work, shape.d);
+    for (int k = 0; k < shape.n_components; ++k) {
+      const T* r = resp + int64_t(k) * S::stride;
+      const T* mean = p.mean + int64_t(k) * p.wide;
+      double* first = moments.first + int64_t(k) * shape.d;
+      double* second = moments.second + k * shape.triangle();
+      switch (shape.d) {
+        case 1: moments_in_registers<1, 0, 1>(block, r, mean, first, second); break;
+        case 2: moments_in_registers<2, 0, 2>(block, r, mean, first, second); break;
+        case 3: moments_in_registers<3, 0, 3>(block, r, mean, first, second); break;
+        case 4:
+          moments_in_registers<4, 0, 3>(block, r, mean, first, second);
+          moments_in_registers<4, 3, 4>(block, r, mean, first, second);
+          break;
+        default: OuterProducts<T>::accumulate(block, r, mean, outer, first, second);
+      }
+    }
+  }
+
+  static void finish(Shape shape, const void* packed, const Moments& moments, void*) {
+    if (sizeof(T) == 8) return;  // nothing was rounded
+    Arena arena = arena_at(packed);
+    const Packed p = carve(arena, shape);
+    for (int k = 0; k < shape.n_components; ++k) {
+      recentre_triangle(moments.resp_sum[k], p.delta + int64_t(k) * shape.d, shape.d,
+                        moments.first + int64_t(k) * shape.d, moments.second + k * shape.triangle());
+    }
+  }
+
+  static constexpr ComponentOps<T> ops = {packed_bytes, scratch_bytes, wants_groups, block_rows, false,  pack,
+                                          quad,         nullptr,       nullptr,      accumulate, finish};
+};

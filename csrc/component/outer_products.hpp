@@ -1,0 +1,168 @@
+// Sums of outer products of scaled, centred rows: the M-step of a full covariance.
+//
+// Include inside the namespace of the level, after kernel/mixture.hpp.
+//
+// Features in lanes: for each row the entries of one tile of rows of the triangle are broadcast against vectors of its
+// columns.  No horizontal sums, and rows with negligible responsibility are left out through an index list.
+#pragma once
+
+template <class T>
+struct OuterProducts {
+  using V = typename Pack<T>::V;
+  using S = Tile<T>;
+  static constexpr int w = S::width;
+  static constexpr int tile_rows = S::outer_rows;
+
+  struct Scratch {
+    T* scaled;       // [group][block][width] sqrt(resp) (z - mean)
+    T* root;         // (block,) sqrt(resp) of the kept rows
+    int32_t* index;  // (block,) kept rows
+  };
+
+  static Scratch carve(Arena& arena, int d) {
+    Scratch s;
+    s.scaled = arena.take<T>(int64_t(S::block) * padded_features<T>(d));
+    s.root = arena.take<T>(S::block + w);
+    s.index = arena.take<int32_t>(S::block);
+    return s;
+  }
+
+  // The rows that count, and the square roots of their responsibilities; `dense`: all of them.
+  PYESTIM_INLINE static int select_rows(const Block<T>& block, const T* resp, const Scratch& s, bool& dense) {
+    const T threshold = negligible<T> * block.weight_max;
+    dense = all_above(resp, block.rows, threshold);
+    int kept = block.rows;
+    const T* chosen = resp;
+    if (!dense) {
+      kept = 0;
+      for (int i = 0; i < block.rows; ++i) {
+        s.index[kept] = i;
+        s.root[kept] = resp[i];
+        kept += resp[i] > threshold;
+      }
+      chosen = s.root;
+    }
+    for (int i = 0; i < kept; i += w) store(s.root + i, sqrt(load(chosen + i)));
+    return kept;
+  }
+
+  PYESTIM_INLINE static void scale_row(const T* z, V mean, T root, T* scaled, V& sum) {
+    const V r = broadcast(root);
+    const V u = r * (load(z) - mean);
+    store(scaled, u);
+    sum += r * u;
+  }
+
+  // scaled = sqrt(resp) (z - mean) for the kept rows; first += sum of resp (z - mean).
+  template <bool Dense>
+  static void scale_rows(const Block<T>& block, const T* mean, int kept, const Scratch& s, double* first) {
+    for (int j = 0; j < padded_features<T>(block.d); j += w) {
+      const T* z = block.groups + int64_t(j) * S::block;
+      T* scaled = s.scaled + int64_t(j) * S::block;
+      const V m = load(mean + j);
+      V sum[4];
+      for (int a = 0; a < 4; ++a) sum[a] = broadcast(T(0));
+      int i = 0;
+      for (; i + 4 <= kept; i += 4) {
+#pragma GCC unroll 4
+        for (int a = 0; a < 4; ++a) {
+          const int row = Dense ? i + a : s.index[i + a];
+          scale_row(z + row * w, m, s.root[i + a], scaled + (i + a) * w, sum[a]);
+        }
+      }
+      for (; i < kept; ++i) {
+        const int row = Dense ? i : s.index[i];
+        scale_row(z + row * w, m, s.root[i], scaled + i * w, sum[0]);
+      }
+      add_to<T>(first + j, (sum[0] + sum[1]) + (sum[2] + sum[3]), block.d - j);
+    }
+  }
+
+  // Entry (feature f, row i) of `scaled` lies at (f / w, i, f % w).
+  template <int J>
+  PYESTIM_INLINE static void add_row(const T* left, const T* right, V (&sum)[tile_rows][J]) {
+    V column[J];
+#pragma GCC unroll 3
+    for (int b = 0; b < J; ++b) column[b] = load(right + int64_t(b) * S::block * w);
+#pragma GCC unroll 8
+    for (int a = 0; a < tile_rows; ++a) {
+      const V row = broadcast(left[int64_t(a / w) * S::block * w + a % w]);
+#pragma GCC unroll 3
+      for (int b = 0; b < J; ++b) sum[a][b] += row * column[b];
+    }
+  }
+
+  // One tile: rows i0.. of the triangle, J vectors of columns from column j0 on, summed over `kept` rows.
+  template <int J>
+  static void tile(const T* scaled, int kept, int d, int i0, int j0, double* triangle) {
+    constexpr int chains = J * tile_rows < 8 ? 2 : 1;  // enough independent sums to hide the latency
+    V sum[chains][tile_rows][J];
+#pragma GCC unroll 2
+    for (int c = 0; c < chains; ++c) {
+#pragma GCC unroll 8
+      for (int a = 0; a < tile_rows; ++a) {
+#pragma GCC unroll 3
+        for (int b = 0; b < J; ++b) sum[c][a][b] = broadcast(T(0));
+      }
+    }
+    const T* left = scaled + int64_t(i0 / w) * S::block * w + i0 % w;
+    const T* right = scaled + int64_t(j0 / w) * S::block * w;
+    int i = 0;
+    for (; i + chains <= kept; i += chains) {
+#pragma GCC unroll 2
+      for (int c = 0; c < chains; ++c) add_row<J>(left + (i + c) * w, right + (i + c) * w, sum[c]);
+    }
+    for (; i < kept; ++i) add_row<J>(left + i * w, right + i * w, sum[0]);
+#pragma GCC unroll 8
+    for (int a = 0; a < tile_rows; ++a) {
+      const int row = i0 + a;
+      if (row >= d) continue;
+      double* out = triangle + int64_t(row) * (row + 1) / 2;
+#pragma GCC unroll 3
+      for (int b = 0; b < J; ++b) {
+        const V v = chains == 2 ? sum[0][a][b] + sum[chains - 1][a][b] : sum[0][a][b];
+        if (j0 + b * w <= row) add_to<T>(out + j0 + b * w, v, row - (j0 + b * w) + 1);
+      }
+    }
+  }
+
+  // triangle (packed lower, by rows) += sum over rows of scaled scaled'.
+  static void add(const T* scaled, int kept, int d, double* triangle) {
+    for (int i0 = 0; i0 < d; i0 += tile_rows) {
+      const int vectors = (i0 + tile_rows - 1) / w + 1;
+      const int chunks = (vectors + S::outer_vectors - 1) / S::outer_vectors;
+      int j = 0;
+      for (int c = 0; c < chunks; ++c) {
+        const int size = (vectors - j + chunks - c - 1) / (chunks - c);
+        if (size == 3) tile<3>(scaled, kept, d, i0, j * w, triangle);
+        if (size == 2) tile<2>(scaled, kept, d, i0, j * w, triangle);
+        if (size == 1) tile<1>(scaled, kept, d, i0, j * w, triangle);
+        j += size;
+      }
+    }
+  }
+
+  // One component: first += sum r (z - mean), triangle += sum r (z - mean)(z - mean)'.
+  static void accumulate(const Block<T>& block, const T* resp, const T* mean, const Scratch& s, double* first,
+                         double* triangle) {
+    bool dense;
+    const int kept = select_rows(block, resp, s, dense);
+    if (kept == 0) return;
+    if (dense) {
+      scale_rows<true>(block, mean, kept, s, first);
+    } else {
+      scale_rows<false>(block, mean, kept, s, first);
+    }
+    add(s.scaled, kept, block.d, triangle);
+  }
+};
+
+// Moves moments of t to moments of t + delta, delta = rounded mean - mean:
+// second (packed lower) += delta first' + first delta' + n delta delta', first += n delta.
+PYESTIM_INLINE void recentre_triangle(double n, const double* delta, int d, double* first, double* triangle) {
+  for (int i = 0; i < d; ++i) {
+    double* row = triangle + int64_t(i) * (i + 1) / 2;
+    for (int j = 0; j <= i; ++j) row[j] += delta[i] * first[j] + first[i] * delta[j] + n * delta[i] * delta[j];
+  }
+  for (int j = 0; j < d; ++j) first[j] += n * delta[j];
+}

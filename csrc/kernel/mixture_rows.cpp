@@ -1,0 +1,112 @@
+// Per-row outputs of a mixture: log-density, responsibilities, labels.
+#include <stdint.h>
+#if !defined(__GNUC__)
+#include <math.h>
+#endif
+
+#include "kernel/ops.hpp"
+
+namespace pyestim::PYESTIM_ISA {
+namespace {
+
+#include "kernel/mixture_parts.hpp"
+
+const MixtureJob& mixture_of(const void* job) { return static_cast<const MixtureRowsJob*>(job)->mixture; }
+
+int64_t stat_size(const void*) { return 0; }
+
+int64_t packed_bytes(const void* job) {
+  const MixtureJob& m = mixture_of(job);
+  Arena arena = arena_at(nullptr);
+  carve_both(arena, parameters_of(m), m.accurate);
+  return arena.used;
+}
+
+int64_t scratch_bytes(const void* job) {
+  const MixtureJob& m = mixture_of(job);
+  return mixture_scratch_bytes(m.family, shape_of(m), m.rows, m.accurate, true);
+}
+
+double row_flops(const void* job) {
+  const MixtureJob& m = mixture_of(job);
+  return mixture_row_flops(m.family, shape_of(m));
+}
+
+Status prepare(const void* job, void* packed) {
+  const MixtureJob& m = mixture_of(job);
+  pack_both(parameters_of(m), m.accurate, packed);
+  return Status::ok;
+}
+
+template <class T>
+int most_likely(const T* resp, int n_components) {
+  int best = 0;
+  for (int k = 1; k < n_components; ++k) {
+    if (resp[int64_t(k) * Tile<T>::stride] > resp[int64_t(best) * Tile<T>::stride]) best = k;
+  }
+  return best;
+}
+
+// log r = quad + offset - log_total, which keeps its digits where r underflows.
+template <class T>
+double log_resp(const T* quad, T offset, T log_total) {
+  const bool alive = offset > T(-__builtin_inf());
+  return alive ? double(*quad) + double(offset) - double(log_total) : -__builtin_inf();
+}
+
+template <class T>
+void write_block(const MixtureRowsJob& job, const MixtureScratch<T>& s, const T* offset, int64_t first) {
+  constexpr int stride = Tile<T>::stride;
+  const int n_components = job.mixture.n_components;
+  for (int i = 0; i < s.block.rows; ++i) {
+    const int64_t row = first + i - job.first_row;
+    if (job.log_prob != nullptr) job.log_prob[row] = double(s.log_total[i]);
+    if (job.labels != nullptr) job.labels[row] = most_likely(s.resp + i, n_components);
+    if (job.resp == nullptr) continue;
+    double* out = job.resp + row * n_components;
+    for (int k = 0; k < n_components; ++k) {
+      const int64_t at = int64_t(k) * stride + i;
+      out[k] = job.log_resp ? log_resp(s.quad + at, offset[k], s.log_total[i]) : double(s.resp[at]);
+    }
+  }
+}
+
+// False: some row is out of the reach of T.
+template <class In, class T>
+bool leaf_in(const MixtureRowsJob& job, const PackedMixture<T>& packed, int64_t begin, int64_t end, void* scratch) {
+  const ComponentOps<T>& ops = ops_of<T>(job.mixture.family);
+  const Shape shape = shape_of(job.mixture);
+  Arena arena = arena_at(scratch);
+  MixtureScratch<T> s = carve_mixture(arena, ops, shape, true);
+  const int step = ops.block_rows(shape);
+  RowsView rows = job.mixture.rows;
+  rows.weight = nullptr;
+  for (int64_t row = begin; row < end; row += step) {
+    const int count = int(end - row < step ? end - row : step);
+    if (!load_block<In, T>(rows, packed.working, row, count, 1.0, s.block)) return false;
+    ops.quad(s.block, shape, packed.component, s.quad, s.component);
+    const LogSumExp<T, ConstantGate<T>> soft{s.quad,         {packed.offset}, shape.n_components,
+                                             s.block.weight, s.resp,          s.log_total};
+    soft.run(s.block.padded);
+    write_block(job, s, packed.offset, row);
+  }
+  return true;
+}
+
+Status leaf(const void* any_job, const void* packed, int64_t begin, int64_t end, double*, void* scratch) {
+  const auto& job = *static_cast<const MixtureRowsJob*>(any_job);
+  Arena arena = arena_at(packed);
+  const BothPacked p = carve_both(arena, parameters_of(job.mixture), job.mixture.accurate);
+  if (job.mixture.rows.dtype == Dtype::float64) {
+    leaf_in<double>(job, p.wide, begin, end, scratch);
+  } else if (!p.use_float32() || !leaf_in<float>(job, p.narrow, begin, end, scratch)) {
+    leaf_in<float>(job, p.wide, begin, end, scratch);
+  }
+  return Status::ok;
+}
+
+}  // namespace
+
+extern const SweepOp mixture_rows_op = {stat_size, packed_bytes, scratch_bytes, row_flops, prepare, leaf, nullptr};
+
+}  // namespace pyestim::PYESTIM_ISA

@@ -1,0 +1,299 @@
+// Reads a block of rows from any strides into the two layouts that the kernels want, in working coordinates.
+//
+// Include inside the namespace of the level, after kernel/tile.hpp.
+//
+//   panels [panel][feature][Tile::panel]   rows in vector lanes: E-steps
+//   groups [group][row][width]             features in vector lanes, padded features 0: sums of outer products
+//
+// z = (x - centre) * scale = x * scale - centre * scale, one rounding: scale is a power of two.
+#pragma once
+
+template <class T>
+struct Block {
+  int rows;    // real ones
+  int padded;  // up to whole panels; pad rows repeat the last real one and weigh nothing
+  int d;
+  T* panels;
+  T* groups;       // null: nobody asks for them
+  T* weight;       // (padded,)
+  T weight_max;
+  double weight_sum;
+  bool unit_weights;
+};
+
+// What turns x into z, and how far the rounding of the centre to T moved the origin.
+template <class T>
+struct Working {
+  T* scale;       // (padded d,) zeros behind
+  T* origin;      // (padded d,) centre * scale
+  double* shift;  // (d,) z = z_T + shift
+};
+
+template <class T>
+PYESTIM_INLINE Working<T> carve_working(Arena& arena, int d) {
+  const int wide = padded_features<T>(d);
+  Working<T> w;
+  w.scale = arena.take<T>(wide);
+  w.origin = arena.take<T>(wide);
+  w.shift = arena.take<double>(wide);
+  return w;
+}
+
+template <class T>
+void pack_working(const RowsView& rows, Working<T> w) {
+  const int wide = padded_features<T>(rows.d);
+  for (int j = 0; j < wide; ++j) {
+    const bool real = j < rows.d;
+    const T centre = real ? T(rows.centre[j]) : T(0);
+    w.scale[j] = real ? T(rows.scale[j]) : T(0);
+    w.origin[j] = centre * w.scale[j];
+    w.shift[j] = real ? (double(centre) - rows.centre[j]) * rows.scale[j] : 0.0;
+  }
+}
+
+template <class T>
+void carve_block(Arena& arena, int d, bool with_groups, Block<T>& block) {
+  using S = Tile<T>;
+  block.d = d;
+  block.panels = arena.take<T>(int64_t(S::block) * d);
+  block.groups = with_groups ? arena.take<T>(int64_t(S::block) * padded_features<T>(d)) : nullptr;
+  block.weight = arena.take<T>(S::block);
+}
+
+#if PYESTIM_HAS_VECTORS
+template <int... I>
+struct Indices {};
+template <int N, int... I>
+struct CountTo : CountTo<N - 1, N - 1, I...> {};
+template <int... I>
+struct CountTo<0, I...> {
+  using type = Indices<I...>;
+};
+
+// Rows a and b, S apart, exchange the S x S blocks off the diagonal.
+template <int S, class V, int... I>
+PYESTIM_INLINE void exchange(V& a, V& b, Indices<I...>) {
+  constexpr int w = int(sizeof...(I));
+  const V low = __builtin_shufflevector(a, b, ((I & S) == 0 ? I : w + I - S)...);
+  b = __builtin_shufflevector(a, b, ((I & S) == 0 ? I + S : w + I)...);
+  a = low;
+}
+
+template <int S, class T>
+PYESTIM_INLINE void transpose_stage(typename Pack<T>::V (&v)[Pack<T>::width]) {
+  constexpr int w = Pack<T>::width;
+  if constexpr (S < w) {
+#pragma GCC unroll 16
+    for (int i = 0; i < w; ++i) {
+      if ((i & S) == 0) exchange<S>(v[i], v[i + S], typename CountTo<w>::type{});
+    }
+    transpose_stage<2 * S, T>(v);
+  }
+}
+#endif
+
+// The transpose of a width x width matrix of vectors, by butterflies.
+template <class T>
+PYESTIM_INLINE void transpose([[maybe_unused]] typename Pack<T>::V (&v)[Pack<T>::width]) {
+#if PYESTIM_HAS_VECTORS
+  transpose_stage<1, T>(v);
+#endif
+}
+
+// Entries behind `count` become 0, whatever they were.
+template <class T>
+PYESTIM_INLINE typename Pack<T>::V keep_first(typename Pack<T>::V v, int count) {
+#if PYESTIM_HAS_VECTORS
+  typename Pack<T>::V number;
+  for (int i = 0; i < Pack<T>::width; ++i) number[i] = T(i);
+  return select(number < broadcast(T(count)), v, broadcast(T(0)));
+#else
+  return count > 0 ? v : T(0);
+#endif
+}
+
+template <class In, class T>
+struct RowLoader {
+  using V = typename Pack<T>::V;
+  using S = Tile<T>;
+  static constexpr int w = S::width;
+
+  const RowsView& rows;
+  const Working<T>& working;
+  Block<T>& block;
+  int64_t first;
+  V largest;
+
+  PYESTIM_INLINE const In* at(int64_t row, int feature) const {
+    return reinterpret_cast<const In*>(static_cast<const char*>(rows.data) + row * rows.row_stride +
+                                       feature * rows.col_stride);
+  }
+
+  PYESTIM_INLINE T* panel_at(int row, int feature) const {
+    return block.panels + (int64_t(row / S::panel) * block.d + feature) * S::panel + row % S::panel;
+  }
+
+  PYESTIM_INLINE void watch(V z) {
+    if constexpr (sizeof(T) == 4) largest += abs(z);  // a sum: infinity and NaN stay in it
+  }
+
+  // v[i]: features j..j+w of row `row + i`, raw.
+  PYESTIM_INLINE void put_rows(V (&v)[w], int row, int j) {
+    const V scale = load(working.scale + j), origin = load(working.origin + j);
+#pragma GCC unroll 16
+    for (int i = 0; i < w; ++i) {
+      v[i] = v[i] * scale - origin;
+      watch(v[i]);
+    }
+    if (block.groups != nullptr) {
+      T* group = block.groups + (int64_t(j / w) * S::block + row) * w;
+#pragma GCC unroll 16
+      for (int i = 0; i < w; ++i) store(group + i * w, v[i]);
+    }
+    if (j >= block.d) return;
+    transpose<T>(v);
+    const int features = block.d - j < w ? block.d - j : w;
+#pragma GCC unroll 16
+    for (int f = 0; f < w; ++f) {
+      if (f < features) store(panel_at(row, j + f), v[f]);
+    }
+  }
+
+  // v[f]: feature j + f of the rows from `row` on, raw.
+  PYESTIM_INLINE void put_columns(V (&v)[w], int row, int j) {
+    const int features = block.d - j < w ? block.d - j : w;
+#pragma GCC unroll 16
+    for (int f = 0; f < w; ++f) {
+      v[f] = v[f] * broadcast(working.scale[j + f]) - broadcast(working.origin[j + f]);
+      watch(v[f]);
+      if (f < features) store(panel_at(row, j + f), v[f]);
+    }
+    if (block.groups == nullptr) return;
+    transpose<T>(v);
+    T* group = block.groups + (int64_t(j / w) * S::block + row) * w;
+#pragma GCC unroll 16
+    for (int i = 0; i < w; ++i) store(group + i * w, v[i]);
+  }
+
+  // Any strides, and the last rows: one number at a time.
+  void gather(int row, int j) {
+    alignas(alignment) T buffer[w * w];
+    const int features = block.d - j < w ? block.d - j : w;
+    for (int i = 0; i < w; ++i) {
+      const int64_t r = first + (row + i < block.rows ? row + i : block.rows - 1);
+      for (int f = 0; f < w; ++f) buffer[i * w + f] = f < features ? T(*at(r, j + f)) : T(0);
+    }
+    V v[w];
+    for (int i = 0; i < w; ++i) v[i] = load(buffer + i * w);
+    put_rows(v, row, j);
+  }
+
+  // A whole vector may be read behind a row as long as later rows lie there.
+  PYESTIM_INLINE bool may_read_on(int row) const {
+    return rows.row_stride > 0 && (rows.n - first - row - w) * rows.row_stride >= ptrdiff_t(w * sizeof(In));
+  }
+
+  PYESTIM_INLINE void by_rows(int row, int j) {
+    const int features = block.d - j;
+    if (features < w && !may_read_on(row)) return gather(row, j);
+    V v[w];
+#pragma GCC unroll 16
+    for (int i = 0; i < w; ++i) v[i] = load_as<T>(at(first + row + i, j));
+    if (features < w) {
+#pragma GCC unroll 16
+      for (int i = 0; i < w; ++i) v[i] = keep_first<T>(v[i], features);
+    }
+    put_rows(v, row, j);
+  }
+
+  PYESTIM_INLINE void by_columns(int row, int j) {
+    V v[w];
+#pragma GCC unroll 16
+    for (int f = 0; f < w; ++f) v[f] = j + f < block.d ? load_as<T>(at(first + row, j + f)) : broadcast(T(0));
+    put_columns(v, row, j);
+  }
+
+  // Few features, rows without gaps, nobody asks for groups: straight loops over d known at compile time.
+  template <int D>
+  PYESTIM_INLINE void narrow(int row) {
+    alignas(alignment) T column[D][w];
+    const In* x = at(first + row, 0);
+#pragma GCC unroll 64
+    for (int i = 0; i < w; ++i) {
+#pragma GCC unroll 4
+      for (int f = 0; f < D; ++f) column[f][i] = T(x[i * D + f]);
+    }
+#pragma GCC unroll 4
+    for (int f = 0; f < D; ++f) {
+      const V z = load(column[f]) * broadcast(working.scale[f]) - broadcast(working.origin[f]);
+      watch(z);
+      store(panel_at(row, f), z);
+    }
+  }
+
+  void zero_groups_behind() {
+    if (block.groups == nullptr) return;
+    for (int j = round_up(block.d, w); j < padded_features<T>(block.d); j += w) {
+      T* group = block.groups + int64_t(j / w) * S::block * w;
+      for (int row = 0; row < block.padded; ++row) store(group + row * w, broadcast(T(0)));
+    }
+  }
+
+  void load_all() {
+    const bool row_major = rows.col_stride == ptrdiff_t(sizeof(In)) || block.d == 1;
+    const bool column_major = rows.row_stride == ptrdiff_t(sizeof(In));
+    const bool dense = row_major && rows.row_stride == ptrdiff_t(block.d * sizeof(In)) && block.groups == nullptr;
+    for (int row = 0; row < block.padded; row += w) {
+      const bool whole = row + w <= block.rows;
+      if (whole && dense && block.d == 2) {
+        narrow<2>(row);
+        continue;
+      }
+      if (whole && dense && block.d == 3) {
+        narrow<3>(row);
+        continue;
+      }
+      for (int j = 0; j < block.d; j += w) {
+        if (whole && column_major) {
+          by_columns(row, j);
+        } else if (whole && row_major) {
+          by_rows(row, j);
+        } else {
+          gather(row, j);
+        }
+      }
+    }
+    zero_groups_behind();
+  }
+};
+
+// Weights of the rows times `factor` (a power of two); pad rows weigh nothing.
+template <class T>
+void load_weights(const RowsView& rows, int64_t first, double factor, Block<T>& block) {
+  double sum = 0, most = 0;
+  for (int i = 0; i < block.rows; ++i) {
+    const double weight = rows.weight == nullptr ? 1.0 : rows.weight[first + i] * factor;
+    sum += weight;
+    most = weight > most ? weight : most;
+    block.weight[i] = T(weight);
+  }
+  for (int i = block.rows; i < block.padded; ++i) block.weight[i] = T(0);
+  block.weight_sum = sum;
+  block.unit_weights = rows.weight == nullptr;
+  block.weight_max = T(most);
+}
+
+// float32 squares of larger numbers than this leave its range or its digits: such leaves are done in float64.
+constexpr double float32_reach = 1e12;
+
+// Rows [first, first + count) of `rows`. False: too large for arithmetic in T.
+template <class In, class T>
+bool load_block(const RowsView& rows, const Working<T>& working, int64_t first, int count, double weight_factor,
+                Block<T>& block) {
+  block.rows = count;
+  block.padded = round_up(count, Tile<T>::panel);
+  load_weights(rows, first, weight_factor, block);
+  RowLoader<In, T> loader{rows, working, block, first, broadcast(T(0))};
+  loader.load_all();
+  return sizeof(T) == 8 || !any(!(loader.largest <= broadcast(T(float32_reach))));
+}
