@@ -34,6 +34,7 @@ template <>
 struct Pack<double> {
   static constexpr int width = PYESTIM_VECTOR_BYTES / 8;
   typedef double V __attribute__((vector_size(PYESTIM_VECTOR_BYTES)));
+  typedef double Loose __attribute__((vector_size(PYESTIM_VECTOR_BYTES), aligned(8)));  // V anywhere in an array of T
   typedef int64_t I __attribute__((vector_size(PYESTIM_VECTOR_BYTES)));
   typedef uint64_t U __attribute__((vector_size(PYESTIM_VECTOR_BYTES)));
   typedef float Floats __attribute__((vector_size(PYESTIM_VECTOR_BYTES / 2)));  // as many floats as V has doubles
@@ -43,6 +44,7 @@ template <>
 struct Pack<float> {
   static constexpr int width = PYESTIM_VECTOR_BYTES / 4;
   typedef float V __attribute__((vector_size(PYESTIM_VECTOR_BYTES)));
+  typedef float Loose __attribute__((vector_size(PYESTIM_VECTOR_BYTES), aligned(4)));  // V anywhere in an array of T
   typedef int32_t I __attribute__((vector_size(PYESTIM_VECTOR_BYTES)));
   typedef uint32_t U __attribute__((vector_size(PYESTIM_VECTOR_BYTES)));
 };
@@ -105,18 +107,17 @@ PYESTIM_INLINE To bits(From v) {
 template <class T>
 PYESTIM_INLINE typename Pack<T>::V load(const T* p) {
 #if PYESTIM_HAS_VECTORS
-  typename Pack<T>::V v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
+  return *reinterpret_cast<const typename Pack<T>::Loose*>(p);
 #else
   return *p;
 #endif
 }
 
+// Not memcpy: the compiler would have to believe that it may change every pointer and every size in sight.
 template <class T>
 PYESTIM_INLINE void store(T* p, typename Pack<T>::V v) {
 #if PYESTIM_HAS_VECTORS
-  __builtin_memcpy(p, &v, sizeof v);
+  *reinterpret_cast<typename Pack<T>::Loose*>(p) = v;
 #else
   *p = v;
 #endif
