@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from reference import slow_mixture as slow
@@ -164,7 +166,7 @@ def test_ranges_add_up(ctx, family):
     cuts = [0, 1, LEAF, LEAF + 100, 2 * LEAF, n]
     parts = [
         sweep(ctx, data, family, *parameters, start=a, stop=b)
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        for a, b in itertools.pairwise(cuts)
     ]
     want = np.sum(parts, axis=0)
     assert_stats(whole, want, data, family, parameters[1], 1e-14)
