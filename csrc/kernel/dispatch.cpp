@@ -22,6 +22,9 @@ namespace pyestim {
 #ifdef PYESTIM_LEVEL_baseline
 PYESTIM_DECLARE_LEVEL(baseline)
 #endif
+#ifdef PYESTIM_LEVEL_wide
+PYESTIM_DECLARE_LEVEL(wide)
+#endif
 #ifdef PYESTIM_LEVEL_v3
 PYESTIM_DECLARE_LEVEL(v3)
 #endif
@@ -90,7 +93,7 @@ bool supports_v4() {
 
 bool supported(const KernelTable& table) {
 #if defined(PYESTIM_LEVEL_v3) || defined(PYESTIM_LEVEL_v4)
-  if (std::strcmp(table.level, "v3") == 0) return supports_v3();
+  if (std::strcmp(table.level, "v3") == 0 || std::strcmp(table.level, "wide") == 0) return supports_v3();
   if (std::strcmp(table.level, "v4") == 0) return supports_v4();
 #else
   (void)table;
@@ -107,6 +110,9 @@ std::vector<const KernelTable*> compiled_tables() {
 #endif
 #ifdef PYESTIM_LEVEL_arm64
       &arm64::table,
+#endif
+#ifdef PYESTIM_LEVEL_wide
+      &wide::table,
 #endif
 #ifdef PYESTIM_LEVEL_v3
       &v3::table,
