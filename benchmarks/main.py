@@ -1,0 +1,94 @@
+"""Command line of the benchmarks; see README.md beside this file."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pyestim
+from benchmarks import compare, gaps, machine, report, steps, whole
+from benchmarks.cases import GAP_CASES, STEP_CASES
+from benchmarks.peers import Peer, Pyestim, installed_peers
+
+_GROUPS = ("steps", "gaps", "whole")
+_QUICK_FACTOR = 10  # fewer rows in a quick look
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="benchmarks/run.py", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the rows, few repeats: under two minutes"
+    )
+    parser.add_argument("--only", choices=_GROUPS, action="append", help="part; repeatable")
+    parser.add_argument("--case", action="append", help="name of a step case; repeatable")
+    parser.add_argument(
+        "--base", type=Path, metavar="FOLDER", help="second build, installed with pip --target"
+    )
+    parser.add_argument("--no-peers", action="store_true", help="only our own builds")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "latest")
+    return parser
+
+
+def run_steps(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Time per EM step of every case."""
+    peers: list[Peer] = [] if options.no_peers else installed_peers()
+    peers.append(Pyestim(pyestim))
+    if options.base is not None:
+        peers.append(Pyestim(compare.load_build(options.base), "pyestim, base"))
+    records = []
+    for full_size in STEP_CASES:
+        if options.case and full_size.name not in options.case:
+            continue
+        case = full_size.smaller(_QUICK_FACTOR) if options.quick else full_size
+        print(f"steps: {case.label}", flush=True)
+        records.append(
+            steps.measure_case(
+                case,
+                peers,
+                n_steps=3,
+                repeats=3 if options.quick else 9,
+                budget=6.0 if options.quick else 90.0,
+            )
+        )
+    return records
+
+
+def run_gaps(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Time to the same gap on the overlapping problems."""
+    records = []
+    for full_size in GAP_CASES:
+        case = full_size.smaller(_QUICK_FACTOR) if options.quick else full_size
+        print(f"gaps: {case.name}, {case.label}", flush=True)
+        records.append(gaps.measure_case(case, pyestim, limit=6.0 if options.quick else 300.0))
+    return records
+
+
+def run_whole(options: argparse.Namespace) -> dict[str, Any]:
+    """Start, small fit, memory."""
+    factor, repeats = (_QUICK_FACTOR, 3) if options.quick else (1, 7)
+    print("whole fits: k-means, small fit, memory", flush=True)
+    return {
+        "lloyd_step": whole.lloyd_step(pyestim, factor=factor, repeats=repeats),
+        "kmeans_start": whole.kmeans_start(pyestim, factor=factor, repeats=repeats),
+        "small_fit": whole.small_fit(pyestim, repeats=10 * repeats),
+        "memory": [whole.memory(*size) for size in whole.memory_sizes(options.quick)],
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, write the files, print the tables."""
+    options = _parser().parse_args(arguments)
+    groups = options.only or _GROUPS
+    results: dict[str, Any] = {
+        "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+        "quick": options.quick,
+        "machine": machine.describe(),
+    }
+    runners = {"steps": run_steps, "gaps": run_gaps, "whole": run_whole}
+    for group in groups:
+        results[group] = runners[group](options)
+    print()
+    print(report.write(results, options.out))
+    print(f"Written: {options.out}")

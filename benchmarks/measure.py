@@ -1,0 +1,81 @@
+"""Timing: pinned threads, alternating repeats, medians."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import time
+import warnings
+from typing import TYPE_CHECKING
+
+import threadpoolctl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def pinned(threads: int, *, set_num_threads: Callable[[int], None] | None = None) -> Iterator[None]:
+    """Limit BLAS, OpenMP and, where given, a library's own pool to `threads`."""
+    with threadpoolctl.threadpool_limits(threads), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # not converged: that is how the steps are counted
+        if set_num_threads is not None:
+            set_num_threads(threads)
+        yield
+
+
+def seconds(task: Callable[[], object]) -> float:
+    """Wall-clock seconds of one call."""
+    begin = time.perf_counter()
+    task()
+    return time.perf_counter() - begin
+
+
+def alternate(
+    tasks: dict[str, Callable[[], float]], *, repeats: int, budget: float
+) -> dict[str, list[float]]:
+    """Call the tasks in turn, so that noise of the machine meets all of them alike.
+
+    Parameters
+    ----------
+    tasks : dict of callables
+        Each returns the seconds it wants counted.
+    repeats : int
+        Rounds, at most.
+    budget : float
+        Seconds for all rounds together; a round that began is finished, one is made in any case.
+
+    Returns
+    -------
+    times : dict of lists
+        Seconds of each round for each task, without a first round that warms up.
+    """
+    for task in tasks.values():
+        task()
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    begin = time.perf_counter()
+    for round_number in range(repeats):
+        if round_number >= 1 and time.perf_counter() - begin > budget:
+            break
+        for name, task in tasks.items():
+            times[name].append(task())
+    return times
+
+
+def median(values: list[float]) -> float:
+    """Median: a few disturbed repeats do not move it."""
+    return statistics.median(values)
+
+
+def relative_spread(values: list[float]) -> float:
+    """Half the interquartile range relative to the median: how far to trust the median."""
+    if len(values) < 4:
+        return (max(values) - min(values)) / 2 / median(values)
+    low, _, high = statistics.quantiles(values, n=4)
+    return (high - low) / 2 / median(values)
