@@ -1,0 +1,112 @@
+"""`GaussianMixture.fit`: starts, stops, warm starts, the account of a fit."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+from blobs import assert_same_fit, blobs
+from sklearn.exceptions import ConvergenceWarning
+
+from pyestim import GaussianMixture
+
+
+def test_start_from_labels_and_from_responsibilities_agree():
+    X = blobs()
+    labels = np.arange(len(X)) % 3
+    from_labels = GaussianMixture(3, init_params=labels, accelerate=None).fit(X)
+    from_resp = GaussianMixture(3, init_params=np.eye(3)[labels], accelerate=None).fit(X)
+    assert_same_fit(from_labels, from_resp, 1e-10)
+
+
+def test_no_iteration_publishes_the_start():
+    X = blobs()
+    labels = np.repeat([0, 1, 2], 200)
+    mixture = GaussianMixture(3, init_params=labels, max_iter=0).fit(X)
+    assert mixture.n_iter_ == 0
+    assert mixture.lower_bounds_ == []
+    assert not mixture.converged_
+    np.testing.assert_allclose(mixture.means_, X.reshape(3, 200, 3).mean(axis=1), rtol=1e-12)
+    assert mixture.lower_bound_ == pytest.approx(mixture.score(X), rel=1e-12)
+
+
+def test_more_starts_are_not_worse():
+    X = blobs(spread=1.5, k=6)
+    arguments = {"init_params": "random", "random_state": 1, "max_iter": 5000}
+    one = GaussianMixture(6, **arguments).fit(X)
+    many = GaussianMixture(6, n_init=8, **arguments).fit(X)
+    assert many.lower_bound_ >= one.lower_bound_ - 1e-9
+
+
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_a_seed_fixes_the_result(init_params):
+    X = blobs()
+    first, second = (
+        GaussianMixture(3, init_params=init_params, random_state=7).fit(X) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first.means_, second.means_)
+
+
+def test_bounds_rise_to_what_is_published():
+    mixture = GaussianMixture(3, random_state=0, tol=1e-9, max_iter=500).fit(blobs(spread=1.5))
+    bounds = mixture.lower_bounds_
+    assert len(bounds) == mixture.n_iter_
+    assert all(a <= b for a, b in itertools.pairwise(bounds))
+    assert bounds[-1] == mixture.lower_bound_
+    assert mixture.lower_bound_ == pytest.approx(mixture.score(blobs(spread=1.5)), abs=1e-12)
+
+
+def test_unfinished_fit_says_what_to_change():
+    X = blobs(spread=1.0)
+    with pytest.warns(ConvergenceWarning, match=r"max_iter.*after 2 iterations, tol is 1\.0e-09"):
+        mixture = GaussianMixture(4, tol=1e-9, max_iter=2, random_state=0).fit(X)
+    assert not mixture.converged_
+    assert mixture.n_iter_ == 2
+    assert "NOT CONVERGED" in str(mixture.report_)
+
+
+def test_tolerance_bounds_what_is_still_to_come():
+    X = blobs(2000, spread=1.0)
+    best = GaussianMixture(4, tol=1e-12, max_iter=20_000, random_state=0).fit(X)
+    for tol in (1e-5, 1e-7):
+        mixture = GaussianMixture(4, tol=tol, max_iter=20_000, random_state=0).fit(X)
+        assert best.lower_bound_ - mixture.lower_bound_ < 3 * tol
+
+
+def test_warm_start_goes_on_where_it_stopped():
+    X = blobs(spread=1.0)
+    arguments = {"random_state": 0, "accelerate": None, "tol": 1e-8}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        once = GaussianMixture(3, max_iter=6, **arguments).fit(X)
+        steps = GaussianMixture(3, max_iter=2, warm_start=True, **arguments)
+        for _ in range(3):
+            steps.fit(X)
+        assert_same_fit(steps, once, 1e-9)
+        for _ in range(3000):
+            if steps.fit(X).converged_:
+                break
+    assert steps.converged_
+    steps.set_params(n_components=4)
+    with pytest.raises(ValueError, match="warm_start=True expects n_components"):
+        steps.fit(X)
+
+
+def test_warm_start_with_other_rows_forgets_the_past():
+    mixture = GaussianMixture(3, max_iter=1, warm_start=True, random_state=0, tol=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for _ in range(5):
+            mixture.fit(blobs(spread=1.0))
+        assert not mixture.fit(blobs(seed=5, spread=1.0)).converged_
+
+
+def test_report_tells_the_work():
+    mixture = GaussianMixture(3, random_state=0).fit(blobs())
+    report = mixture.report_
+    assert report.sweeps == mixture.n_iter_ + 1 == len(report.trace)
+    assert report.objective == mixture.lower_bound_
+    assert report.seconds > 0
+    assert report.trusted
