@@ -92,7 +92,7 @@ def load(path: PathLike) -> Any:
     """
     header, arrays = _read(path)
     name = header["class"]
-    if name not in CLASSES:
+    if not isinstance(name, str) or name not in CLASSES:
         raise ValueError(f"load: {path}: expected a class among {sorted(CLASSES)}, got {name!r}.")
     cls = getattr(import_module(CLASSES[name]), name)
     reader = _Reader(path, arrays)
@@ -111,22 +111,20 @@ def load(path: PathLike) -> Any:
 
 
 def _read(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise ValueError("it is a single array")
-        with file:
-            arrays = {key: file[key] for key in file.files}
-        header = json.loads(arrays.pop(HEADER).tobytes().decode())
-        if not isinstance(header, dict):
-            raise ValueError("its header is not a table")
-    except OSError:
-        raise
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ValueError(
-            f"load: {path}: expected a file written by the save method of a pyestim estimator, "
-            f"got something else ({error})."
-        ) from error
+    with open(path, "rb") as file:
+        try:
+            members = np.load(file, allow_pickle=False)
+            if not isinstance(members, np.lib.npyio.NpzFile):
+                raise ValueError("it is a single array")
+            arrays = {key: members[key] for key in members.files}
+            header = json.loads(arrays.pop(HEADER).tobytes().decode())
+            if not isinstance(header, dict):
+                raise ValueError("its header is not a table")
+        except (ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise ValueError(
+                f"load: {path}: expected a file written by the save method of a pyestim "
+                f"estimator, got something else ({error})."
+            ) from error
     if header.get("format") != FORMAT or set(header) != HEADER_KEYS:
         raise ValueError(
             f"load: {path}: expected a header of format {FORMAT!r} with the keys "
