@@ -227,7 +227,8 @@ class GaussianMixture(GaussianAlgebra):
         -------
         labels : ndarray of shape (n,)
         """
-        return self._row_outputs().labels(self._fit(X, sample_weight))
+        rows = self._fit(X, sample_weight)
+        return self._row_outputs().labels(rows)
 
     def _fit(self, X: Any, sample_weight: Any) -> NDArray[Any]:
         self._check_arguments()
