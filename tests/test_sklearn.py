@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -97,3 +98,46 @@ def test_tags():
     assert not tags.input_tags.sparse
     assert not tags.input_tags.allow_nan
     assert not tags.target_tags.required
+
+
+class Counter:
+    """Callback that counts what it hears, and may ask for an end."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after = stop_after
+        self.heard = []
+
+    def setup(self, estimator, context):
+        self.heard.append("setup")
+
+    def on_fit_task_begin(self, estimator, context, *, X=None):
+        self.heard.append(f"begin {context.task_name} {X.shape}")
+
+    def on_fit_task_end(self, estimator, context):
+        self.heard.append(f"end {context.task_name}")
+        return self.heard.count("end sweep") == self.stop_after
+
+    def teardown(self, estimator, context):
+        self.heard.append("teardown")
+
+
+@pytest.mark.skipif(not hasattr(GaussianMixture, "set_callbacks"), reason="scikit-learn < 1.9")
+def test_callbacks(X):
+    counter = Counter()
+    mixture = GaussianMixture(2, random_state=0).set_callbacks(counter).fit(X)
+    sweeps = mixture.report_.sweeps
+    middle = ["begin sweep (200, 2)", "end sweep"] * sweeps
+    ends = ["setup", "begin fit (200, 2)"], ["end fit", "teardown"]
+    assert counter.heard == [*ends[0], *middle, *ends[1]]
+    with pytest.raises(ValueError, match="n_components"):
+        mixture.set_params(n_components=0).fit(X)
+
+
+@pytest.mark.skipif(not hasattr(GaussianMixture, "set_callbacks"), reason="scikit-learn < 1.9")
+def test_callbacks_end_a_fit(X):
+    mixture = GaussianMixture(2, random_state=0, tol=1e-12).set_callbacks(Counter(stop_after=3))
+    with pytest.warns(ConvergenceWarning, match="Interrupted"):
+        mixture.fit(X)
+    assert mixture.report_.sweeps == 3
+    assert not mixture.converged_
+    assert np.isfinite(mixture.means_).all()

@@ -18,6 +18,7 @@ from pyestim.engine.stop import AitkenMonitor, Stop
 from pyestim.engine.sweep import LocalSweep
 from pyestim.estimators import _gaussian_checks as checks
 from pyestim.estimators._base import Array
+from pyestim.estimators._callbacks import CallbackSupport, FitTasks, with_callbacks
 from pyestim.estimators._gaussian_algebra import GaussianAlgebra
 from pyestim.models.gates import ConstantGate
 from pyestim.models.gaussian import GaussianComponent
@@ -31,7 +32,7 @@ NOT_CONVERGED = (
 )
 
 
-class GaussianMixture(GaussianAlgebra):
+class GaussianMixture(CallbackSupport, GaussianAlgebra):
     """Gaussian mixture, fitted by maximum likelihood with an accelerated EM algorithm.
 
     ``p(x) = sum_k w_k N(x; mu_k, Sigma_k)``, maximised over weights, means and covariances.
@@ -190,6 +191,7 @@ class GaussianMixture(GaussianAlgebra):
         self.fixed = fixed
         self.device = device
 
+    @with_callbacks
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Estimate the mixture.
 
@@ -213,6 +215,7 @@ class GaussianMixture(GaussianAlgebra):
         self._fit(X, sample_weight)
         return self
 
+    @with_callbacks
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.int64]:
         """Estimate the mixture and return the most probable component of each row.
 
@@ -238,6 +241,7 @@ class GaussianMixture(GaussianAlgebra):
         sweep = LocalSweep(model, source)
         warm = bool(self.warm_start) and self.__sklearn_is_fitted__()
         starts = [self._warm(model, source)] if warm else self._starts(model, source)
+        tasks = FitTasks(self, X, sample_weight, self.max_iter + 1)
         fit = maximise(
             model,
             sweep,
@@ -245,8 +249,10 @@ class GaussianMixture(GaussianAlgebra):
             stop=Stop(self.tol),
             accelerate=self.accelerate,
             max_sweeps=self.max_iter + 1,
+            progress=tasks,
             offset=source.log_jacobian,
         )
+        tasks.close()
         self._publish(model, source, fit, self._told(fit.report, source.eps, warm))
         return rows
 
@@ -358,9 +364,14 @@ class GaussianMixture(GaussianAlgebra):
         self.report_ = report
         if not report.converged and self.max_iter > 0:
             warnings.warn(
-                f"{NOT_CONVERGED} {self._name}: {report.outcome.value} About "
-                f"{report.remaining:.1e} nats per row were still to come after {self.n_iter_} "
-                f"iterations, tol is {self.tol:.1e}.",
+                f"{NOT_CONVERGED} {self._name}: {report.outcome.value} {self._to_come(report)}",
                 ConvergenceWarning,
                 stacklevel=4,
             )
+
+    def _to_come(self, report: Report) -> str:
+        rest = f"about {report.remaining:.1e}" if np.isfinite(report.remaining) else "Unknown"
+        return (
+            f"{rest.capitalize()} nats per row were still to come after {self.n_iter_} iterations, "
+            f"tol is {self.tol:.1e}."
+        )
