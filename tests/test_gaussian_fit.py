@@ -110,3 +110,20 @@ def test_report_tells_the_work():
     assert report.objective == mixture.lower_bound_
     assert report.seconds > 0
     assert report.trusted
+
+
+def test_progress_is_told(capsys, caplog):
+    X = blobs(spread=1.5)
+    arguments = {"random_state": 0, "tol": 1e-6, "max_iter": 500}
+    with caplog.at_level("DEBUG", logger="pyestim"):
+        mixture = GaussianMixture(3, verbose=2, verbose_interval=4, **arguments).fit(X)
+    lines = capsys.readouterr().out.splitlines()
+    told = range(0, mixture.n_iter_ + 1, 4)
+    for i, line in zip(told, lines, strict=False):
+        assert line.startswith(f"GaussianMixture: iteration {i}, objective ")
+    assert len(lines) == len(told) + 1
+    assert lines[-1].startswith(f"GaussianMixture: {mixture.n_iter_} iterations, objective ")
+    assert lines[-1].endswith(mixture.report_.outcome.value)
+    assert [record.getMessage() for record in caplog.records] == lines
+    GaussianMixture(3, **arguments).fit(X)
+    assert capsys.readouterr().out == ""

@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 
 from pyestim.data.source import ArraySource
 from pyestim.engine.drive import Fit, maximise
+from pyestim.engine.progress import Talk, together
 from pyestim.engine.report import Outcome, Report
 from pyestim.engine.stop import AitkenMonitor, Stop
 from pyestim.engine.sweep import LocalSweep
@@ -241,6 +242,7 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
         sweep = LocalSweep(model, source)
         warm = bool(self.warm_start) and self.__sklearn_is_fitted__()
         starts = [self._warm(model, source)] if warm else self._starts(model, source)
+        talk = Talk(self._name, self.verbose, self.verbose_interval)
         tasks = FitTasks(self, X, sample_weight, self.max_iter + 1)
         fit = maximise(
             model,
@@ -249,11 +251,13 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
             stop=Stop(self.tol),
             accelerate=self.accelerate,
             max_sweeps=self.max_iter + 1,
-            progress=tasks,
+            progress=together(talk, tasks),
             offset=source.log_jacobian,
         )
         tasks.close()
-        self._publish(model, source, fit, self._told(fit.report, source.eps, warm))
+        report = self._told(fit.report, source.eps, warm)
+        talk.close(report)
+        self._publish(model, source, fit, report)
         return rows
 
     def _source(self, X: NDArray[Any], weight: Array | None) -> ArraySource:
