@@ -38,9 +38,10 @@ std::unique_ptr<Context> make_context(const std::optional<std::string>& level, i
 }
 
 // The address in a capsule that Cython exports. Its name is the signature; it is handed back, never compared.
-void* capsule_address(const py::handle& capsule, std::string* signature) {
-  const char* name = PyCapsule_GetName(capsule.ptr());
-  void* address = name ? PyCapsule_GetPointer(capsule.ptr(), name) : nullptr;
+void* capsule_address(const py::object& capsule, const char* routine, std::string* signature) {
+  const char* name = PyCapsule_CheckExact(capsule.ptr()) ? PyCapsule_GetName(capsule.ptr()) : nullptr;
+  if (!name) raise_type({"Context.bind_blas", routine}, "be a capsule with a signature for a name", py::repr(capsule));
+  void* address = PyCapsule_GetPointer(capsule.ptr(), name);
   if (!address) throw py::error_already_set();
   if (signature) *signature = name;
   return address;
@@ -61,9 +62,9 @@ void bind_blas(Context& context, const py::dict& capsules, const std::string& so
   std::array<void*, n_blas_routines> routines{};
   std::string signature;
   for (int i = 0; i < n_blas_routines; ++i)
-    routines[i] = capsule_address(capsules[blas_routine_names[i]], i == 0 ? &signature : nullptr);
-  const int bits = integer_bits(signature, capsule_address(capsules["dscal"], nullptr));
-  if (bits == 0) raise_value({"Context", "capsules"}, "tell the width of their integers", signature);
+    routines[i] = capsule_address(capsules[blas_routine_names[i]], blas_routine_names[i], i == 0 ? &signature : nullptr);
+  const int bits = integer_bits(signature, capsule_address(capsules["dscal"], "dscal", nullptr));
+  if (bits == 0) raise_value({"Context.bind_blas", "dgemm"}, "tell the width of its integers", signature);
   context.blas = BoundBlas{make_blas(routines, bits), source};
 }
 

@@ -173,7 +173,8 @@ void bind_mixture(py::module_& module) {
              arg("labels") = py::none(), arg("log_resp") = false,
              "Log-density, responsibilities and most probable component of each row of start..stop.");
   module.def("assign_sweep", &assign_sweep, arg("ctx"), arg("rows"), arg("start"), arg("stop"), arg("family"), arg("source"),
-             arg("means"), arg("labels"), arg("responsibilities"), arg("seeds"), arg("accurate"), arg("out"),
+             arg("means"), arg("labels") = py::none(), arg("responsibilities") = py::none(), arg("seeds") = py::none(),
+             arg("accurate") = false, arg("out"),
              "The statistics of mixture_sweep with responsibilities from elsewhere.");
 }
 

@@ -84,11 +84,11 @@ def assign_sweep(
     family: str,
     source: str,
     means: _Float64,
-    labels: NDArray[np.int32] | None,
-    responsibilities: _Float64 | None,
-    seeds: NDArray[np.uint64] | None,
-    accurate: bool,
-    out: _Float64,
+    labels: NDArray[np.int32] | None = None,
+    responsibilities: _Float64 | None = None,
+    seeds: NDArray[np.uint64] | None = None,
+    accurate: bool = False,
+    out: _Float64 = ...,  # no default in truth
 ) -> None: ...
 def kmeans_sweep(
     ctx: Context, rows: Rows, start: int, stop: int, centres: _Float64, accurate: bool, out: _Float64
