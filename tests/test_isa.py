@@ -1,16 +1,15 @@
-"""One library, several instruction sets: the right one is chosen, and none leaks into shared code."""
+"""One library, several instruction sets: the right one is chosen, none leaks into shared code."""
 
 from __future__ import annotations
 
 import functools
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from interpreter import run_python
 
 from pyestim import _native
 
@@ -26,7 +25,9 @@ BEYOND_BASELINE = re.compile(
 )
 AVX512 = re.compile(r"%zmm|%k[0-7]|%[xy]mm(?:1[6-9]|2[0-9]|3[01])\b")
 
-x86_only = pytest.mark.skipif("v3" not in _native.build_info()["compiled_levels"], reason="one level only")
+x86_only = pytest.mark.skipif(
+    "v3" not in _native.build_info()["compiled_levels"], reason="one level only"
+)
 
 
 def tool(name):
@@ -34,16 +35,6 @@ def tool(name):
     if path is None:
         pytest.skip(f"{name} (binutils) is not installed: cannot look into the library")
     return path
-
-
-def run_python(code, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=120,
-    )
 
 
 @functools.cache
@@ -114,7 +105,7 @@ def level_objects():
     ]
     objects = [obj for tree in made for obj in tree.glob("CMakeFiles/pyestim_kernel_*.dir/**/*.o")]
     if not objects:
-        pytest.skip("the build tree of the installed library is not here: no object files to look at")
+        pytest.skip("the build tree of the installed library is not here: no objects to look at")
     return objects
 
 
@@ -152,12 +143,12 @@ SHOW = "import pyestim; print(pyestim.build_info()['instruction_set'])"
 @pytest.mark.once
 @pytest.mark.parametrize("level", _native.available_levels())
 def test_environment_forces_a_level(level):
-    assert run_python(SHOW, PYESTIM_ISA=level).stdout.strip() == level
+    assert run_python(SHOW, PYESTIM_ISA=level) == level
 
 
 @pytest.mark.once
 def test_environment_with_an_unknown_level_is_one_clear_sentence():
-    error = run_python(SHOW, PYESTIM_ISA="sse9").stderr.strip().splitlines()[-1]
+    error = run_python(SHOW, PYESTIM_ISA="sse9")
     assert error.startswith("ValueError: PYESTIM_ISA must be one of ")
     assert error.endswith("got 'sse9': this build has no such level; unset it for the best level.")
 
@@ -168,5 +159,5 @@ def test_environment_with_an_unsupported_level_is_one_clear_sentence():
     unsupported = [name for name in compiled if name not in _native.available_levels()]
     if not unsupported:
         pytest.skip("this machine runs every level of this build")
-    error = run_python(SHOW, PYESTIM_ISA=unsupported[0]).stderr.strip().splitlines()[-1]
+    error = run_python(SHOW, PYESTIM_ISA=unsupported[0])
     assert "this processor or operating system does not support it" in error

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 
 import numpy as np
 import pytest
 import threadpoolctl
+from interpreter import run_python
 
 import pyestim
 from pyestim import _core
@@ -30,26 +29,10 @@ def sweep():
 
     def run(ctx, start=0, stop=N):
         out = np.empty((2, 2 + K + K * D + K * D * (D + 1) // 2))
-        native.mixture_sweep(
-            ctx, rows, start, stop, "full", log_offset, means, factors, False, out
-        )
+        native.mixture_sweep(ctx, rows, start, stop, "full", log_offset, means, factors, False, out)
         return out
 
     return run
-
-
-def run_python(code, **environment):
-    """Run code in a fresh interpreter; return its standard output, or the last line of its error."""
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=120,
-    )
-    if result.returncode:
-        return result.stderr.strip().splitlines()[-1]
-    return result.stdout.strip()
 
 
 @pytest.mark.parametrize("level", native.available_levels())
@@ -89,8 +72,9 @@ native, ctx = _core.native, _core.native.Context(None, 3)
 rows = native.Rows(np.random.default_rng(0).normal(size=(50_000, 2)), None, np.zeros(2), np.ones(2))
 def sweep():
     out = np.empty((1, 2 + 3 + 6 + 9))
-    native.mixture_sweep(ctx, rows, 0, 50_000, "full", np.zeros((1, 3)),
-                         np.arange(6.0).reshape(1, 3, 2), np.tile(np.eye(2), (1, 3, 1, 1)), False, out)
+    means, factors = np.arange(6.0).reshape(1, 3, 2), np.tile(np.eye(2), (1, 3, 1, 1))
+    native.mixture_sweep(
+        ctx, rows, 0, 50_000, "full", np.zeros((1, 3)), means, factors, False, out)
     return out.tobytes()
 expected = sweep()
 for _ in range(5):

@@ -5,7 +5,8 @@ namespace {
 
 std::string tuple_text(const int64_t* values, int64_t n) {
   std::string text = "(";
-  for (int64_t i = 0; i < n; ++i) text += (i ? ", " : "") + (values[i] < 0 ? std::string("any") : std::to_string(values[i]));
+  for (int64_t i = 0; i < n; ++i)
+    text += (i ? ", " : "") + (values[i] < 0 ? std::string("any") : std::to_string(values[i]));
   return text + (n == 1 ? ",)" : ")");
 }
 
@@ -34,8 +35,8 @@ py::array as_array(const py::object& object, const Argument& argument) {
   return py::reinterpret_borrow<py::array>(object);
 }
 
-py::array detail::checked(const py::object& object, const Argument& argument, const py::dtype& dtype, const char* type_name,
-                          std::initializer_list<int64_t> shape, bool writable) {
+py::array detail::checked(const py::object& object, const Argument& argument, const py::dtype& dtype,
+                          const char* type_name, std::initializer_list<int64_t> shape, bool writable) {
   py::array array = as_array(object, argument);
   if (!array.dtype().is(dtype) && !array.dtype().equal(dtype))
     raise_type(argument, std::string("have dtype ") + type_name, py::str(array.dtype()));
@@ -45,7 +46,8 @@ py::array detail::checked(const py::object& object, const Argument& argument, co
     fits = wanted < 0 || array.shape(axis) == wanted;
   }
   if (!fits)
-    raise_value(argument, "have shape " + tuple_text(shape.begin(), static_cast<int64_t>(shape.size())), shape_text(array));
+    raise_value(argument, "have shape " + tuple_text(shape.begin(), static_cast<int64_t>(shape.size())),
+                shape_text(array));
   constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
   if ((array.flags() & (py::array::c_style | aligned)) != (py::array::c_style | aligned))
     raise_value(argument, "be C-contiguous and aligned", "another layout");

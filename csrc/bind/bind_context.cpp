@@ -20,7 +20,8 @@ const KernelTable& find_level(const std::optional<std::string>& level) {
   const std::vector<const KernelTable*> available = available_tables();
   if (!level) return *available.back();
   const auto named = [&](const KernelTable* table) { return *level == table->level; };
-  if (const auto found = std::find_if(available.begin(), available.end(), named); found != available.end()) return **found;
+  if (const auto found = std::find_if(available.begin(), available.end(), named); found != available.end())
+    return **found;
   const std::vector<const KernelTable*> compiled = compiled_tables();
   const bool exists = std::any_of(compiled.begin(), compiled.end(), named);
   throw py::value_error("Context: level must be one of " + listed(available) + ", got '" + *level + "'" +
@@ -62,7 +63,8 @@ void bind_blas(Context& context, const py::dict& capsules, const std::string& so
   std::array<void*, n_blas_routines> routines{};
   std::string signature;
   for (int i = 0; i < n_blas_routines; ++i)
-    routines[i] = capsule_address(capsules[blas_routine_names[i]], blas_routine_names[i], i == 0 ? &signature : nullptr);
+    routines[i] =
+        capsule_address(capsules[blas_routine_names[i]], blas_routine_names[i], i == 0 ? &signature : nullptr);
   const int bits = integer_bits(signature, capsule_address(capsules["dscal"], "dscal", nullptr));
   if (bits == 0) raise_value({"Context.bind_blas", "dgemm"}, "tell the width of its integers", signature);
   context.blas = BoundBlas{make_blas(routines, bits), source};

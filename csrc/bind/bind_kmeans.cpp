@@ -5,8 +5,8 @@
 namespace pyestim::bind {
 namespace {
 
-void kmeans_sweep(Context& context, const Rows& rows, int64_t start, int64_t stop, const py::object& centres, bool accurate,
-                  const py::object& out) {
+void kmeans_sweep(Context& context, const Rows& rows, int64_t start, int64_t stop, const py::object& centres,
+                  bool accurate, const py::object& out) {
   constexpr const char* function = "kmeans_sweep";
   const Argument who{function, "centres"};
   rows.check_range(function, start, stop);
@@ -27,7 +27,8 @@ void kmeans_plusplus(Context& context, const py::object& z, const py::object& we
   const int64_t n_candidates = extent(uniforms, {function, "uniforms"}, 3, 0);
   const int64_t n_trials = extent(uniforms, {function, "uniforms"}, 3, 2);
   if (n_clusters < 1 || n_clusters > m)
-    raise_value({function, "n_clusters"}, "be between 1 and the number of rows, " + std::to_string(m), std::to_string(n_clusters));
+    raise_value({function, "n_clusters"}, "be between 1 and the number of rows, " + std::to_string(m),
+                std::to_string(n_clusters));
   KmeansPlusPlusJob job{};
   job.z = input<double>(z, {function, "Z"}, {m, d});
   job.weight = optional_input<double>(weight, {function, "weight"}, {m});
@@ -52,10 +53,12 @@ void column_moments(Context& context, const Rows& rows, int64_t start, int64_t s
 
 void bind_kmeans(py::module_& module) {
   using py::arg;
-  module.def("kmeans_sweep", &kmeans_sweep, arg("ctx"), arg("rows"), arg("start"), arg("stop"), arg("centres"), arg("accurate"),
-             arg("out"), "Inertia, weight, counts and centred sums of the nearest centres, one row of out per candidate.");
-  module.def("kmeans_plusplus", &kmeans_plusplus, arg("ctx"), arg("Z"), arg("weight"), arg("n_clusters"), arg("uniforms"),
-             arg("out_index"), "Greedy k-means++: rows chosen as centres, one line of out_index per candidate.");
+  module.def("kmeans_sweep", &kmeans_sweep, arg("ctx"), arg("rows"), arg("start"), arg("stop"), arg("centres"),
+             arg("accurate"), arg("out"),
+             "Inertia, weight, counts and centred sums of the nearest centres, one row of out per candidate.");
+  module.def("kmeans_plusplus", &kmeans_plusplus, arg("ctx"), arg("Z"), arg("weight"), arg("n_clusters"),
+             arg("uniforms"), arg("out_index"),
+             "Greedy k-means++: rows chosen as centres, one line of out_index per candidate.");
   module.def("column_moments", &column_moments, arg("ctx"), arg("rows"), arg("start"), arg("stop"), arg("out"),
              "Weight, sums, sums of squares, minima and maxima of the columns in working coordinates.");
 }

@@ -26,8 +26,8 @@ struct Variant {
   MathFunction function;
 };
 
-void apply(Context& context, const char* function, const Variant (&variants)[2], const std::string& variant, const py::object& x,
-           const py::object& out) {
+void apply(Context& context, const char* function, const Variant (&variants)[2], const std::string& variant,
+           const py::object& x, const py::object& out) {
   const int64_t n = as_array(x, {function, "x"}).size();
   MathJob job{};
   if (variant == variants[0].name)
@@ -35,7 +35,8 @@ void apply(Context& context, const char* function, const Variant (&variants)[2],
   else if (variant == variants[1].name)
     job.function = variants[1].function;
   else
-    raise_value({function, "variant"}, std::string("be '") + variants[0].name + "' or '" + variants[1].name + "'", variant);
+    raise_value({function, "variant"}, std::string("be '") + variants[0].name + "' or '" + variants[1].name + "'",
+                variant);
   if (as_array(x, {function, "x"}).dtype().equal(py::dtype::of<float>())) {
     job.dtype = Dtype::float32;
     job.x = input<float>(x, {function, "x"}, {n});
@@ -62,8 +63,9 @@ void apply_log(Context& context, const py::object& x, const py::object& out, con
 
 void bind_math(py::module_& module) {
   using py::arg;
-  module.def("factorise", &factorise, arg("ctx"), arg("cov"), arg("out_factor"), arg("out_log_det"),
-             "Inverse Cholesky factors and their log-determinants; returns 0 or the order of the failing minor per matrix.");
+  module.def(
+      "factorise", &factorise, arg("ctx"), arg("cov"), arg("out_factor"), arg("out_log_det"),
+      "Inverse Cholesky factors and their log-determinants; returns 0 or the order of the failing minor per matrix.");
   module.def("apply_exp", &apply_exp, arg("ctx"), arg("x"), arg("out"), arg("variant") = "full",
              "The exponential function of the kernels, for tests.");
   module.def("apply_log", &apply_log, arg("ctx"), arg("x"), arg("out"), arg("variant") = "full",

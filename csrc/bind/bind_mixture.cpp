@@ -168,13 +168,13 @@ void bind_mixture(py::module_& module) {
   module.def("mixture_sweep", &mixture_sweep, arg("ctx"), arg("rows"), arg("start"), arg("stop"), arg("family"),
              arg("log_offset"), arg("means"), arg("factors"), arg("accurate"), arg("out"),
              "Statistics of Gaussian mixtures over rows start..stop, one row of out per candidate.");
-  module.def("mixture_rows", &mixture_rows, arg("ctx"), arg("rows"), arg("start"), arg("stop"), arg("family"), arg("log_offset"),
-             arg("means"), arg("factors"), arg("accurate"), arg("log_prob") = py::none(), arg("resp") = py::none(),
-             arg("labels") = py::none(), arg("log_resp") = false,
+  module.def("mixture_rows", &mixture_rows, arg("ctx"), arg("rows"), arg("start"), arg("stop"), arg("family"),
+             arg("log_offset"), arg("means"), arg("factors"), arg("accurate"), arg("log_prob") = py::none(),
+             arg("resp") = py::none(), arg("labels") = py::none(), arg("log_resp") = false,
              "Log-density, responsibilities and most probable component of each row of start..stop.");
-  module.def("assign_sweep", &assign_sweep, arg("ctx"), arg("rows"), arg("start"), arg("stop"), arg("family"), arg("source"),
-             arg("means"), arg("labels") = py::none(), arg("responsibilities") = py::none(), arg("seeds") = py::none(),
-             arg("accurate") = false, arg("out"),
+  module.def("assign_sweep", &assign_sweep, arg("ctx"), arg("rows"), arg("start"), arg("stop"), arg("family"),
+             arg("source"), arg("means"), arg("labels") = py::none(), arg("responsibilities") = py::none(),
+             arg("seeds") = py::none(), arg("accurate") = false, arg("out"),
              "The statistics of mixture_sweep with responsibilities from elsewhere.");
 }
 

@@ -32,10 +32,12 @@ extern "C" PYBIND11_EXPORT int pyestim_native_library() { return 1; }
 
 PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
   using namespace pyestim::bind;
-  module.doc() = "Native core of pyestim: kernels for every instruction level, threads, and the checks in front of them.";
+  module.doc() =
+      "Native core of pyestim: kernels for every instruction level, threads, and the checks in front of them.";
   module.attr("LIBRARY_SYMBOL") = "pyestim_native_library";
-  module.def("available_levels", [] { return names(pyestim::available_tables()); },
-             "Instruction levels that this build has and this machine runs, worst first.");
+  module.def(
+      "available_levels", [] { return names(pyestim::available_tables()); },
+      "Instruction levels that this build has and this machine runs, worst first.");
   module.def("build_info", &build_info, "Facts about this build.");
   bind_context(module);
   bind_rows(module);

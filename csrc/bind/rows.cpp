@@ -36,7 +36,8 @@ void Rows::check_range(const char* function, int64_t start, int64_t stop) const 
 }
 
 void bind_rows(py::module_& module) {
-  py::class_<Rows>(module, "Rows", "Rows of a matrix in working coordinates z = (x - centre) * scale; nothing is copied.")
+  py::class_<Rows>(module, "Rows",
+                   "Rows of a matrix in working coordinates z = (x - centre) * scale; nothing is copied.")
       .def(py::init<const py::object&, const py::object&, const py::object&, const py::object&>(), py::arg("X"),
            py::arg("sample_weight"), py::arg("centre"), py::arg("scale"))
       .def_property_readonly("n_rows", [](const Rows& rows) { return rows.view().n; })

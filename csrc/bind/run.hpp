@@ -9,7 +9,8 @@ namespace pyestim::bind {
 // RuntimeError, MemoryError or ValueError for a status that is not ok.
 void raise_status(const char* function, Status status);
 
-// One sweep over rows [start, stop). out: (n_candidates, stat_size) float64, overwritten; ignored by operations without statistics.
+// One sweep over rows [start, stop). out: (n_candidates, stat_size) float64, overwritten; ignored by operations without
+// statistics.
 void sweep(Context& context, const char* function, const SweepOp* op, const void* job, int64_t start, int64_t stop,
            int64_t n_candidates, const py::object& out);
 

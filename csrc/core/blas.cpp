@@ -10,11 +10,12 @@ enum Routine { dgemm, sgemm, dsyrk, ssyrk, dtrmm, strmm, dpotrf, dtrtri };
 // The functions behind scipy.linalg.cython_blas are C functions: pointers for all arguments, no hidden string lengths.
 // Int: the library's integer; T: float or double.
 template <class Int, class T, Routine routine>
-void gemm(const Blas* self, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, T alpha, const T* a, int64_t lda,
-          const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {
+void gemm(const Blas* self, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, T alpha, const T* a,
+          int64_t lda, const T* b, int64_t ldb, T beta, T* c, int64_t ldc) {
   using Call = void (*)(char*, char*, Int*, Int*, Int*, T*, const T*, Int*, const T*, Int*, T*, T*, Int*);
   Int m_ = Int(m), n_ = Int(n), k_ = Int(k), lda_ = Int(lda), ldb_ = Int(ldb), ldc_ = Int(ldc);
-  reinterpret_cast<Call>(self->routine[routine])(&trans_a, &trans_b, &m_, &n_, &k_, &alpha, a, &lda_, b, &ldb_, &beta, c, &ldc_);
+  reinterpret_cast<Call>(self->routine[routine])(&trans_a, &trans_b, &m_, &n_, &k_, &alpha, a, &lda_, b, &ldb_, &beta,
+                                                 c, &ldc_);
 }
 
 template <class Int, class T, Routine routine>
@@ -26,8 +27,8 @@ void syrk(const Blas* self, char uplo, char trans, int64_t n, int64_t k, T alpha
 }
 
 template <class Int, class T, Routine routine>
-void trmm(const Blas* self, char side, char uplo, char trans, char diag, int64_t m, int64_t n, T alpha, const T* a, int64_t lda,
-          T* b, int64_t ldb) {
+void trmm(const Blas* self, char side, char uplo, char trans, char diag, int64_t m, int64_t n, T alpha, const T* a,
+          int64_t lda, T* b, int64_t ldb) {
   using Call = void (*)(char*, char*, char*, char*, Int*, Int*, T*, const T*, Int*, T*, Int*);
   Int m_ = Int(m), n_ = Int(n), lda_ = Int(lda), ldb_ = Int(ldb);
   reinterpret_cast<Call>(self->routine[routine])(&side, &uplo, &trans, &diag, &m_, &n_, &alpha, a, &lda_, b, &ldb_);

@@ -14,7 +14,8 @@ constexpr std::array<const char*, n_blas_routines> blas_routine_names = {"dgemm"
 // routines: entries of the library in the order of blas_routine_names; integer_bits: 32 or 64.
 Blas make_blas(const std::array<void*, n_blas_routines>& routines, int integer_bits);
 
-// Width of the integers of a library whose signature hides them behind a type name, found by calling its dscal; 0 if that cannot tell.
+// Width of the integers of a library whose signature hides them behind a type name, found by calling its dscal; 0 if
+// that cannot tell.
 int probe_integer_bits(void* dscal);
 
 }  // namespace pyestim

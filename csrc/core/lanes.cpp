@@ -18,7 +18,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::microseconds spin_time{50};
-// Waking parked workers costs about 8 us and gains nothing below 30 us of work; spinning ones answer within a microsecond.
+// Waking parked workers costs about 8 us and gains nothing below 30 us of work; spinning ones answer within a
+// microsecond.
 constexpr double worth_waking_seconds = 30e-6;
 constexpr double worth_sharing_seconds = 3e-6;
 
@@ -98,7 +99,8 @@ struct Pool::Team {
       if (!spin.load(std::memory_order_relaxed) || !spin_until(rung)) self.bell.wait(seen);
       seen = self.bell.load();
       if (stop) return;
-      // Entering before looking at `open`, the caller closing before looking at `active`: one of the two sees the other.
+      // Entering before looking at `open`, the caller closing before looking at `active`: one of the two sees the
+      // other.
       ++active;
       if (open) work_through(slot);
       if (--active == 0) active.notify_one();

@@ -1,7 +1,8 @@
 // The one place that owns threads: a pool that nobody has to wait for.
 //
-// run() publishes a piece of work, wakes whoever is parked, and works through the items itself; at the end it waits only for workers
-// that have entered. A worker that the system schedules late finds the work done and goes back to sleep.
+// run() publishes a piece of work, wakes whoever is parked, and works through the items itself; at the end it waits
+// only for workers that have entered. A worker that the system schedules late finds the work done and goes back to
+// sleep.
 #pragma once
 
 #include <atomic>
@@ -30,8 +31,8 @@ class Pool {
   void set_n_threads(int n_threads) { n_threads_.store(n_threads, std::memory_order_relaxed); }
   int n_cores() const { return n_cores_; }
 
-  // The right to use the workers and the buffers that live between sweeps. Whoever does not get it, because another thread of the
-  // program is in a sweep, works alone with buffers of its own and gets the same bits.
+  // The right to use the workers and the buffers that live between sweeps. Whoever does not get it, because another
+  // thread of the program is in a sweep, works alone with buffers of its own and gets the same bits.
   class Lease {
    public:
     explicit Lease(Pool& pool);

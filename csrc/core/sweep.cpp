@@ -1,9 +1,10 @@
-// The merge tree. Leaf i holds rows [4096 i, 4096 (i + 1)) of the matrix. Node (level, j) holds leaves [j 2^level, (j + 1) 2^level)
-// and is left + right, or the left child alone where the right one has no rows. Nothing in this depends on the number of threads, nor
-// on where a sweep starts, so statistics of chunks made of whole nodes merge to the same bits.
+// The merge tree. Leaf i holds rows [4096 i, 4096 (i + 1)) of the matrix. Node (level, j) holds leaves [j 2^level, (j +
+// 1) 2^level) and is left + right, or the left child alone where the right one has no rows. Nothing in this depends on
+// the number of threads, nor on where a sweep starts, so statistics of chunks made of whole nodes merge to the same
+// bits.
 //
-// Threads claim nodes of one level ("groups"), compute them serially, and climb: of two siblings the one that is ready first leaves
-// its statistics at the parent, the other one merges and climbs on.
+// Threads claim nodes of one level ("groups"), compute them serially, and climb: of two siblings the one that is ready
+// first leaves its statistics at the parent, the other one merges and climbs on.
 #include "core/sweep.hpp"
 
 #include <algorithm>
@@ -132,7 +133,8 @@ Status run_sweep(Pool& pool, const SweepOp& op, const void* job, int vector_byte
   Pool::Lease lease(pool);
   Workspace& workspace = lease.workspace();
   const int64_t n_doubles = n_candidates * op.stat_size(job);
-  const int n_threads = lease.n_threads(seconds_for(op.row_flops(job) * static_cast<double>(stop - start), vector_bytes));
+  const int n_threads =
+      lease.n_threads(seconds_for(op.row_flops(job) * static_cast<double>(stop - start), vector_bytes));
   if (!workspace.packed.reserve(op.packed_bytes(job))) return Status::out_of_memory;
   if (!workspace.prepare(n_threads, op.scratch_bytes(job), n_doubles)) return Status::out_of_memory;
   if (const Status status = op.prepare(job, workspace.packed.data()); status != Status::ok) return status;

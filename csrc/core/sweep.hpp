@@ -5,7 +5,8 @@
 
 namespace pyestim {
 
-// Rows [start, stop) through op; out receives (n_candidates, op.stat_size(job)). The same bits for any number of threads.
+// Rows [start, stop) through op; out receives (n_candidates, op.stat_size(job)). The same bits for any number of
+// threads.
 Status run_sweep(Pool& pool, const SweepOp& op, const void* job, int vector_bytes, int64_t start, int64_t stop,
                  int64_t n_candidates, double* out);
 

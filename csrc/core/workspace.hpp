@@ -13,7 +13,9 @@ namespace pyestim {
 class Buffer {
  public:
   Buffer() = default;
-  Buffer(Buffer&& other) noexcept : data_(other.data_), bytes_(other.bytes_) { other.data_ = nullptr, other.bytes_ = 0; }
+  Buffer(Buffer&& other) noexcept : data_(other.data_), bytes_(other.bytes_) {
+    other.data_ = nullptr, other.bytes_ = 0;
+  }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() { release(); }
@@ -50,8 +52,8 @@ class Workspace {
   std::vector<Buffer> scratch_;
   std::mutex mutex_;
   int64_t n_doubles_ = 0;
-  std::vector<Buffer> stats_;          // all that exist
-  std::vector<double*> free_stats_;    // those that nobody uses
+  std::vector<Buffer> stats_;        // all that exist
+  std::vector<double*> free_stats_;  // those that nobody uses
 };
 
 }  // namespace pyestim

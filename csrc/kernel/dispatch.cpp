@@ -1,4 +1,5 @@
-// Chooses among the instruction levels. Compiled for the baseline: it runs before anything is known about the processor.
+// Chooses among the instruction levels. Compiled for the baseline: it runs before anything is known about the
+// processor.
 #include "kernel/dispatch.hpp"
 
 #include <cstring>
@@ -57,7 +58,8 @@ Registers cpuid(unsigned leaf, unsigned subleaf) {
   return r;
 }
 
-// The register files that the operating system saves (XCR0). Without this check a processor with AVX under an old kernel dies.
+// The register files that the operating system saves (XCR0). Without this check a processor with AVX under an old
+// kernel dies.
 unsigned enabled_state(const Registers& leaf1) {
   constexpr unsigned osxsave = 1u << 27;
   if (!(leaf1.c & osxsave)) return 0;
@@ -75,11 +77,13 @@ bool has(unsigned value, unsigned bits) { return (value & bits) == bits; }
 // x86-64 psABI: v3 = AVX, AVX2, BMI1, BMI2, F16C, FMA, LZCNT, MOVBE, OSXSAVE on top of v2 (SSE4.2, POPCNT, ...).
 bool supports_v3() {
   const Registers basic = cpuid(1, 0), extended = cpuid(7, 0), amd = cpuid(0x80000001u, 0);
-  constexpr unsigned ecx1 = 1u << 0 | 1u << 9 | 1u << 12 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 22 | 1u << 23 | 1u << 27 | 1u << 28 | 1u << 29;
+  constexpr unsigned ecx1 = 1u << 0 | 1u << 9 | 1u << 12 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 22 | 1u << 23 |
+                            1u << 27 | 1u << 28 | 1u << 29;
   constexpr unsigned ebx7 = 1u << 3 | 1u << 5 | 1u << 8;
   constexpr unsigned lahf_and_lzcnt = 1u << 0 | 1u << 5;
   constexpr unsigned sse_and_avx_state = 0x6;
-  return has(basic.c, ecx1) && has(extended.b, ebx7) && has(amd.c, lahf_and_lzcnt) && has(enabled_state(basic), sse_and_avx_state);
+  return has(basic.c, ecx1) && has(extended.b, ebx7) && has(amd.c, lahf_and_lzcnt) &&
+         has(enabled_state(basic), sse_and_avx_state);
 }
 
 // v4 = AVX512F, BW, CD, DQ, VL on top of v3.

@@ -1,4 +1,5 @@
-// Gathers the operations of one instruction level. An operation that lands replaces its nullptr: `.mixture = &mixture_op`.
+// Gathers the operations of one instruction level. An operation that lands replaces its nullptr: `.mixture =
+// &mixture_op`.
 #include "kernel/ops.hpp"
 
 #define PYESTIM_STRING_(x) #x

@@ -1,8 +1,10 @@
-// The seam between the kernels and the rest: plain structs of pointers, safe to include from files of every instruction level.
+// The seam between the kernels and the rest: plain structs of pointers, safe to include from files of every instruction
+// level.
 //
-// A kernel never sees numpy, threads or an allocator. It gets a job (what to compute), a packed copy of the parameters, a range of
-// rows and scratch, and returns a Status. Nothing here has a constructor, a template or an inline function: such code would be
-// emitted once per level and the linker would keep an arbitrary copy of it (csrc/README.md, "the ODR trap").
+// A kernel never sees numpy, threads or an allocator. It gets a job (what to compute), a packed copy of the parameters,
+// a range of rows and scratch, and returns a Status. Nothing here has a constructor, a template or an inline function:
+// such code would be emitted once per level and the linker would keep an arbitrary copy of it (csrc/README.md, "the ODR
+// trap").
 #pragma once
 
 #include <cstddef>
@@ -37,28 +39,30 @@ struct RowsView {
   const double* scale;   // (d,) powers of two, exact
 };
 
-// SciPy's BLAS and LAPACK behind signatures of our own: arguments by value, 64-bit integers, whatever the library's integer width is.
-// Column-major as in Fortran. `self` is the table itself. Single-threaded inside lanes (pyestim/_threads.py sees to that).
+// SciPy's BLAS and LAPACK behind signatures of our own: arguments by value, 64-bit integers, whatever the library's
+// integer width is. Column-major as in Fortran. `self` is the table itself. Single-threaded inside lanes
+// (pyestim/_threads.py sees to that).
 struct Blas {
   int32_t integer_bits;  // 32 or 64: width of the library's integers
-  void (*dgemm)(const Blas* self, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, double alpha, const double* a,
-                int64_t lda, const double* b, int64_t ldb, double beta, double* c, int64_t ldc);
-  void (*sgemm)(const Blas* self, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, float alpha, const float* a,
-                int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc);
-  void (*dsyrk)(const Blas* self, char uplo, char trans, int64_t n, int64_t k, double alpha, const double* a, int64_t lda,
-                double beta, double* c, int64_t ldc);
-  void (*ssyrk)(const Blas* self, char uplo, char trans, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, float beta,
-                float* c, int64_t ldc);
-  void (*dtrmm)(const Blas* self, char side, char uplo, char trans, char diag, int64_t m, int64_t n, double alpha, const double* a,
-                int64_t lda, double* b, int64_t ldb);
-  void (*strmm)(const Blas* self, char side, char uplo, char trans, char diag, int64_t m, int64_t n, float alpha, const float* a,
-                int64_t lda, float* b, int64_t ldb);
+  void (*dgemm)(const Blas* self, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, double alpha,
+                const double* a, int64_t lda, const double* b, int64_t ldb, double beta, double* c, int64_t ldc);
+  void (*sgemm)(const Blas* self, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, float alpha,
+                const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc);
+  void (*dsyrk)(const Blas* self, char uplo, char trans, int64_t n, int64_t k, double alpha, const double* a,
+                int64_t lda, double beta, double* c, int64_t ldc);
+  void (*ssyrk)(const Blas* self, char uplo, char trans, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
+                float beta, float* c, int64_t ldc);
+  void (*dtrmm)(const Blas* self, char side, char uplo, char trans, char diag, int64_t m, int64_t n, double alpha,
+                const double* a, int64_t lda, double* b, int64_t ldb);
+  void (*strmm)(const Blas* self, char side, char uplo, char trans, char diag, int64_t m, int64_t n, float alpha,
+                const float* a, int64_t lda, float* b, int64_t ldb);
   int64_t (*dpotrf)(const Blas* self, char uplo, int64_t n, double* a, int64_t lda);             // info
   int64_t (*dtrtri)(const Blas* self, char uplo, char diag, int64_t n, double* a, int64_t lda);  // info
   void* routine[8];  // the library's entries, in the order of the members above
 };
 
-// ---- jobs: what a sweep computes. C candidates share one pass over the rows. ----------------------------------------------------
+// ---- jobs: what a sweep computes. C candidates share one pass over the rows.
+// ----------------------------------------------------
 
 struct MixtureJob {
   RowsView rows;
@@ -87,12 +91,12 @@ struct AssignJob {
   Source source;
   int32_t n_candidates;
   int32_t n_components;
-  const double* means;         // (C, K, d) what the statistics are centred at
-  const int32_t* labels;       // (n,) for Source::labels; outside 0 .. K - 1: the row is ignored
-  const double* resp;          // (n, K) for Source::given
-  ptrdiff_t resp_row_stride;   // bytes
-  ptrdiff_t resp_col_stride;   // bytes
-  const uint64_t* seeds;       // (C,) for Source::random
+  const double* means;        // (C, K, d) what the statistics are centred at
+  const int32_t* labels;      // (n,) for Source::labels; outside 0 .. K - 1: the row is ignored
+  const double* resp;         // (n, K) for Source::given
+  ptrdiff_t resp_row_stride;  // bytes
+  ptrdiff_t resp_col_stride;  // bytes
+  const uint64_t* seeds;      // (C,) for Source::random
   bool accurate;
   const Blas* blas;
 };
@@ -124,9 +128,9 @@ struct KmeansPlusPlusJob {
 struct FactoriseJob {
   const double* cov;  // (B, d, d)
   int32_t d;
-  double* factor;    // (B, d, d) lower triangular F = L^-1, zeros above
-  double* log_det;   // (B,) log|det F|
-  int64_t* status;   // (B,) 0, or the order of the leading minor that is not positive
+  double* factor;   // (B, d, d) lower triangular F = L^-1, zeros above
+  double* log_det;  // (B,) log|det F|
+  int64_t* status;  // (B,) 0, or the order of the leading minor that is not positive
   const Blas* blas;
 };
 
@@ -139,17 +143,19 @@ struct MathJob {
   void* out;      // (n,)
 };
 
-// ---- operations: how the lanes drive a kernel. `job` points to the struct that belongs to the operation. ------------------------
+// ---- operations: how the lanes drive a kernel. `job` points to the struct that belongs to the operation.
+// ------------------------
 
-// A pass over rows that leaves statistics. The lanes call prepare once, then leaf for disjoint ranges from any thread, and merge the
-// results in a fixed tree. With stat_size 0 the operation only writes per-row outputs.
+// A pass over rows that leaves statistics. The lanes call prepare once, then leaf for disjoint ranges from any thread,
+// and merge the results in a fixed tree. With stat_size 0 the operation only writes per-row outputs.
 struct SweepOp {
   int64_t (*stat_size)(const void* job);      // doubles per candidate
   int64_t (*packed_bytes)(const void* job);   // kernel-ready parameters, shared by all threads
   int64_t (*scratch_bytes)(const void* job);  // per thread
   double (*row_flops)(const void* job);       // cost of one row, all candidates: decides whether threads pay
   Status (*prepare)(const void* job, void* packed);
-  // Rows [begin, end) of rows.data, at most one leaf (4096 rows). stats: (C, stat_size), zeroed by the caller. Buffers are 64-byte aligned.
+  // Rows [begin, end) of rows.data, at most one leaf (4096 rows). stats: (C, stat_size), zeroed by the caller. Buffers
+  // are 64-byte aligned.
   Status (*leaf)(const void* job, const void* packed, int64_t begin, int64_t end, double* stats, void* scratch);
   void (*merge)(const void* job, double* into, const double* from);  // null: plain addition
 };

@@ -16,6 +16,7 @@ LIBRARY_SYMBOL: str
 
 def available_levels() -> list[str]: ...
 def build_info() -> dict[str, Any]: ...
+
 @final
 class Context:
     def __init__(self, level: str | None, n_threads: int, n_cores: int = 0) -> None: ...
@@ -91,7 +92,13 @@ def assign_sweep(
     out: _Float64 = ...,  # no default in truth
 ) -> None: ...
 def kmeans_sweep(
-    ctx: Context, rows: Rows, start: int, stop: int, centres: _Float64, accurate: bool, out: _Float64
+    ctx: Context,
+    rows: Rows,
+    start: int,
+    stop: int,
+    centres: _Float64,
+    accurate: bool,
+    out: _Float64,
 ) -> None: ...
 def kmeans_plusplus(
     ctx: Context,

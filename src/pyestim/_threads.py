@@ -24,13 +24,15 @@ def parse_positive(name: str, text: str) -> int:
     except ValueError:
         value = 0
     if value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {text!r}; unset it for the default.")
+        raise ValueError(
+            f"{name} must be a positive integer, got {text!r}; unset it for the default."
+        )
     return value
 
 
 def available_cores() -> int:
     """Cores that this process may use: affinity mask, cgroup quota, ``LOKY_MAX_CPU_COUNT``."""
-    return max(1, joblib.cpu_count())
+    return max(1, int(joblib.cpu_count()))
 
 
 def default_num_threads(environ: Mapping[str, str] = os.environ) -> int:

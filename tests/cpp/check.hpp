@@ -30,8 +30,8 @@ inline void report(bool passed, const char* condition, const char* file, int lin
 
 }  // namespace check
 
-#define TEST(name)                                                    \
-  static void test_##name();                                          \
+#define TEST(name)                                                      \
+  static void test_##name();                                            \
   static const check::Registration register_##name{#name, test_##name}; \
   static void test_##name()
 

@@ -77,7 +77,8 @@ bool same_bits(const std::vector<double>& a, const std::vector<double>& b) {
 }
 
 TEST(sweeps_follow_the_tree_for_any_number_of_threads) {
-  const int64_t ranges[][2] = {{0, 1}, {0, 4096}, {0, 4097}, {0, 100000}, {4096, 300001}, {5, 77777}, {12288, 60000}, {99999, 400000}};
+  const int64_t ranges[][2] = {{0, 1},         {0, 4096},  {0, 4097},      {0, 100000},
+                               {4096, 300001}, {5, 77777}, {12288, 60000}, {99999, 400000}};
   for (const int n_threads : {1, 2, 3, 7}) {
     Pool pool(n_threads, 2);
     for (const auto& [start, stop] : ranges) CHECK(same_bits(sweep(pool, start, stop), node(10, 0, start, stop)));
@@ -95,7 +96,8 @@ TEST(chunks_of_whole_nodes_merge_to_the_same_bits) {
 
 TEST(a_range_without_rows_gives_zeros) {
   Pool pool(2, 2);
-  for (const int64_t at : {int64_t{0}, leaf_rows, int64_t{17}}) CHECK(same_bits(sweep(pool, at, at), std::vector<double>(6)));
+  for (const int64_t at : {int64_t{0}, leaf_rows, int64_t{17}})
+    CHECK(same_bits(sweep(pool, at, at), std::vector<double>(6)));
 }
 
 TEST(a_failing_leaf_fails_the_sweep_and_the_next_one_works) {
