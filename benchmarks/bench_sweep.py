@@ -131,7 +131,9 @@ def main():
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--no-sklearn", action="store_true")
     options = parser.parse_args()
-    print("| case | level | f64 1T ms | 2T | f32 1T | 2T | sklearn ms | ratio 1T | 2T/1T | f32/f64 |")
+    print(
+        "| case | level | f64 1T ms | 2T | f32 1T | 2T | sklearn ms | ratio 1T | 2T/1T | f32/f64 |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for case in STEP_CASES:
         if options.only not in case.label:

@@ -9,11 +9,10 @@ from typing import Any
 
 import pyestim
 from benchmarks import compare, gaps, machine, report, steps, whole
-from benchmarks.cases import GAP_CASES, STEP_CASES
+from benchmarks.cases import GAP_CASES, KMEANS_CASE, STEP_CASES
 from benchmarks.peers import Peer, Pyestim, installed_peers
 
 _GROUPS = ("steps", "gaps", "whole")
-_QUICK_FACTOR = 10  # fewer rows in a quick look
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,13 +40,13 @@ def run_steps(options: argparse.Namespace) -> list[dict[str, Any]]:
     for full_size in STEP_CASES:
         if options.case and full_size.name not in options.case:
             continue
-        case = full_size.smaller(_QUICK_FACTOR) if options.quick else full_size
+        case = full_size.quick() if options.quick else full_size
         print(f"steps: {case.label}", flush=True)
         records.append(
             steps.measure_case(
                 case,
                 peers,
-                n_steps=3,
+                n_steps=2 if options.quick else 3,
                 repeats=3 if options.quick else 9,
                 budget=6.0 if options.quick else 90.0,
             )
@@ -59,7 +58,7 @@ def run_gaps(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Time to the same gap on the overlapping problems."""
     records = []
     for full_size in GAP_CASES:
-        case = full_size.smaller(_QUICK_FACTOR) if options.quick else full_size
+        case = full_size.quick() if options.quick else full_size
         print(f"gaps: {case.name}, {case.label}", flush=True)
         records.append(gaps.measure_case(case, pyestim, limit=6.0 if options.quick else 300.0))
     return records
@@ -67,11 +66,12 @@ def run_gaps(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def run_whole(options: argparse.Namespace) -> dict[str, Any]:
     """Start, small fit, memory."""
-    factor, repeats = (_QUICK_FACTOR, 3) if options.quick else (1, 7)
+    repeats = 3 if options.quick else 7
+    case = KMEANS_CASE.quick() if options.quick else KMEANS_CASE
     print("whole fits: k-means, small fit, memory", flush=True)
     return {
-        "lloyd_step": whole.lloyd_step(pyestim, factor=factor, repeats=repeats),
-        "kmeans_start": whole.kmeans_start(pyestim, factor=factor, repeats=repeats),
+        "lloyd_step": whole.lloyd_step(pyestim, case, repeats=repeats),
+        "kmeans_start": whole.kmeans_start(pyestim, case, repeats=repeats),
         "small_fit": whole.small_fit(pyestim, repeats=10 * repeats),
         "memory": [whole.memory(*size) for size in whole.memory_sizes(options.quick)],
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
-from benchmarks.cases import KMEANS_CASE, MEMORY_CASE, SMALL_CASE
+from benchmarks.cases import MEMORY_CASE, SMALL_CASE
 from benchmarks.measure import alternate, available_cores, median, pinned, seconds
 from benchmarks.peers import Pyestim, ScikitLearn
 
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from benchmarks.cases import Case
+
 KMEANS_STEP_GOAL = 2.5
 KMEANS_START_GOAL = 3.0
 SMALL_FIT_GOAL = 5.0
 MEMORY_GOAL_MB = 64.0
 
 
-def kmeans_start(module: ModuleType, *, factor: int, repeats: int) -> dict[str, Any]:
+def kmeans_start(module: ModuleType, case: Case, *, repeats: int) -> dict[str, Any]:
     """Time of the whole k-means start of a mixture fit, ours and scikit-learn's.
 
     It is what a fit of one step with `init_params="kmeans"` takes longer than the same fit from
     given parameters: seeding, Lloyd steps, and the first M-step.
     """
-    case = KMEANS_CASE.smaller(factor)
     X = case.data()
     start = case.start(X)
     common = {"covariance_type": case.covariance_type, "max_iter": 1, "random_state": 0}
@@ -53,11 +54,10 @@ def kmeans_start(module: ModuleType, *, factor: int, repeats: int) -> dict[str, 
     return {"label": f"({case.n_rows:.0e}, 8, 16)".replace("e+0", "e"), "times": times}
 
 
-def lloyd_step(module: ModuleType, *, factor: int, repeats: int) -> dict[str, Any]:
+def lloyd_step(module: ModuleType, case: Case, *, repeats: int) -> dict[str, Any]:
     """Time of one Lloyd step: our sweep, and the same number of scikit-learn's iterations."""
     import numpy as np
 
-    case = KMEANS_CASE.smaller(factor)
     X = case.data()
     centres = case.start(X).means
     core = sys.modules[f"{module.__name__}._core"]

@@ -113,7 +113,8 @@ class ConvergenceDisplay:
         ax.set_ylabel("missing to the best value, nats per row", color=INK)
         if self.outcome:
             ax.set_title(self.outcome, fontsize=9, color=INK)
-        ax.legend(frameon=False, labelcolor=INK)
+        if self.label:
+            ax.legend(frameon=False, labelcolor=INK)
         self.ax_ = ax
         self.figure_ = ax.figure
         return self
