@@ -1,4 +1,4 @@
-"""The documents tell the truth: their code runs, prints what they show, and their pictures exist."""
+"""The documents tell the truth: code runs and prints what they show, and pictures exist."""
 
 from __future__ import annotations
 
