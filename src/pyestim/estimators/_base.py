@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, validate_data
 
 from pyestim.estimators import persistence
 
 Array = NDArray[np.float64]
+
+#: Types of rows that the native core reads.
+ROW_TYPES = (np.float64, np.float32)
 
 
 class Rule(NamedTuple):
@@ -52,6 +56,28 @@ def one_of(*choices: Any) -> Rule:
     )
 
 
+def _is_plain(X: Any, least: int) -> bool:
+    """Whether X is an array that scikit-learn's `check_array` would return as it is.
+
+    Asking this takes a fiftieth of the time of asking scikit-learn, which counts in small fits.
+    """
+    if type(X) is not np.ndarray or X.dtype not in ROW_TYPES or X.ndim != 2:
+        return False
+    if X.shape[0] < max(least, 1) or X.shape[1] < 1:
+        return False
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(X.sum(dtype=np.float64)))
+
+
+def random_numbers(seed: Any) -> np.random.RandomState:
+    """Return the generator that ``random_state`` stands for; quicker than scikit-learn's."""
+    if isinstance(seed, Integral) and 0 <= seed < 2**32:
+        # Seeding a Mersenne twister takes as long as a small fit.
+        return np.random.RandomState(np.random.PCG64(int(seed)))
+    rng: np.random.RandomState = check_random_state(seed)
+    return rng
+
+
 class Estimator(BaseEstimator):
     """Base of all estimators: validates, publishes, saves.
 
@@ -77,11 +103,15 @@ class Estimator(BaseEstimator):
 
     def _sample_matrix(self, X: Any, *, reset: bool, least: int = 1) -> NDArray[Any]:
         """X as float32 or float64, without a copy where it is already one of them."""
-        return np.asarray(
-            validate_data(
-                self, X, reset=reset, dtype=(np.float64, np.float32), ensure_min_samples=least
-            )
+        plain = _is_plain(X, least)
+        checked = validate_data(
+            self,
+            X,
+            reset=reset,
+            skip_check_array=plain,
+            **({} if plain else {"dtype": ROW_TYPES, "ensure_min_samples": least}),
         )
+        return np.asarray(checked)
 
     def _weights(self, sample_weight: Any, n: int) -> Array | None:
         """Weights of the rows (n,): not negative, finite, not all zero."""

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array
 
-from pyestim.estimators._base import Array, integer, shown
+from pyestim.estimators._base import Array, integer, random_numbers, shown
 from pyestim.estimators._density import DensityQueries
 from pyestim.estimators._gaussian_checks import (
     RULES,
@@ -272,7 +271,7 @@ class GaussianAlgebra(DensityQueries):
                 f"{self._name}: Invalid value for 'n_samples': expected an integer of at least 1, "
                 f"got {shown(n_samples)}."
             )
-        return forms.draw(form, int(n_samples), check_random_state(self.random_state))
+        return forms.draw(form, int(n_samples), random_numbers(self.random_state))
 
     def to_sklearn(self) -> ScikitLearnMixture:
         """Return scikit-learn's own mixture with the same parameters.

@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 
 from pyestim.data.source import ArraySource
 from pyestim.engine.drive import Fit, maximise
@@ -18,7 +17,7 @@ from pyestim.engine.report import Outcome, Report
 from pyestim.engine.stop import AitkenMonitor, Stop
 from pyestim.engine.sweep import LocalSweep
 from pyestim.estimators import _gaussian_checks as checks
-from pyestim.estimators._base import Array
+from pyestim.estimators._base import Array, random_numbers
 from pyestim.estimators._callbacks import CallbackSupport, FitTasks, with_callbacks
 from pyestim.estimators._gaussian_algebra import GaussianAlgebra
 from pyestim.models.gates import ConstantGate
@@ -301,7 +300,6 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
     def _estimated_starts(
         self, model: Mixture, source: ArraySource, means: Array | None
     ) -> list[MixtureParams]:
-        rng = check_random_state(self.random_state)
         if not isinstance(self.init_params, str):
             init = checks.check_assignment(
                 self._name,
@@ -310,10 +308,11 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
                 self.n_components,
                 source.sample_weight,
             )
-            return make_starts(model, source, init, 1, rng)
+            return make_starts(model, source, init, 1, random_numbers(None))
         if means is not None:
             centres = np.ascontiguousarray((means - source.centre) * source.scale)
             return assigned(model, source, "nearest", centres[None])
+        rng = random_numbers(self.random_state)
         return make_starts(model, source, self.init_params, self.n_init, rng)
 
     def _given(self, check: Any, value: Any, *shape: Any) -> Array | None:
