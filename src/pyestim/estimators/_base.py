@@ -71,7 +71,7 @@ def _is_plain(X: Any, least: int) -> bool:
 
 def random_numbers(seed: Any) -> np.random.RandomState:
     """Return the generator that ``random_state`` stands for; quicker than scikit-learn's."""
-    if isinstance(seed, Integral) and 0 <= seed < 2**32:
+    if isinstance(seed, (int, np.integer)) and 0 <= int(seed) < 2**32:
         # Seeding a Mersenne twister takes as long as a small fit.
         return np.random.RandomState(np.random.PCG64(int(seed)))
     rng: np.random.RandomState = check_random_state(seed)
