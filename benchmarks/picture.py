@@ -28,13 +28,15 @@ _FLOOR = 1e-10  # gaps below it are rounding
 def draw(results: dict[str, Any], path: Path) -> None:
     """Draw what was measured into a file."""
     problems = results.get("gaps", [])
-    panels = bool(results.get("steps")) + len(problems)
+    peers = {e["library"] for r in results.get("steps", []) for e in r["times"]}
+    ratios = "scikit-learn" in peers
+    panels = ratios + len(problems)
     if panels == 0:
         return
     with mpl.rc_context({"font.size": 10}):
         figure = Figure(figsize=(5.6 * panels, 4.3), layout="constrained", dpi=110)
         axes = iter(np.atleast_1d(figure.subplots(1, panels)))
-        if results.get("steps"):
+        if ratios:
             _draw_ratios(next(axes), results)
         for problem in problems:
             _draw_gaps(next(axes), problem)

@@ -85,7 +85,8 @@ void bind_context(py::module_& module) {
   for (const char* name : blas_routine_names) routines.append(name);
   routines.append("dscal");
   module.attr("BLAS_ROUTINES") = py::tuple(routines);
-  py::class_<Context>(module, "Context", "Instruction level, threads and BLAS of the sweeps that are given it.")
+  py::class_<Context>(module, "Context", py::module_local(),
+                      "Instruction level, threads and BLAS of the sweeps that are given it.")
       .def(py::init(&make_context), py::arg("level"), py::arg("n_threads"), py::arg("n_cores") = 0)
       .def_property_readonly("level", [](const Context& context) { return context.kernels.level; })
       .def_property_readonly("vector_bytes", [](const Context& context) { return context.kernels.vector_bytes; })
