@@ -129,8 +129,9 @@ struct RowLoader {
                                        feature * rows.col_stride);
   }
 
-  PYESTIM_INLINE T* panel_at(int row, int feature) const {
-    return block.panels + (int64_t(row / S::panel) * block.d + feature) * S::panel + row % S::panel;
+  // Where feature 0 of the rows from `row` on goes.
+  PYESTIM_INLINE T* panel_corner(int row) const {
+    return block.panels + int64_t(row / S::panel) * block.d * S::panel + row % S::panel;
   }
 
   PYESTIM_INLINE void watch(V z) {
@@ -138,7 +139,7 @@ struct RowLoader {
   }
 
   // v[i]: features j..j+w of row `row + i`, raw.
-  PYESTIM_INLINE void put_rows(V (&v)[w], int row, int j) {
+  PYESTIM_INLINE void put_rows(V (&v)[w], T* corner, int row, int j) {
     const V scale = load(working.scale + j), origin = load(working.origin + j);
 #pragma GCC unroll 16
     for (int i = 0; i < w; ++i) {
@@ -155,18 +156,18 @@ struct RowLoader {
     const int features = block.d - j < w ? block.d - j : w;
 #pragma GCC unroll 16
     for (int f = 0; f < w; ++f) {
-      if (f < features) store(panel_at(row, j + f), v[f]);
+      if (f < features) store(corner + int64_t(j + f) * S::panel, v[f]);
     }
   }
 
   // v[f]: feature j + f of the rows from `row` on, raw.
-  PYESTIM_INLINE void put_columns(V (&v)[w], int row, int j) {
+  PYESTIM_INLINE void put_columns(V (&v)[w], T* corner, int row, int j) {
     const int features = block.d - j < w ? block.d - j : w;
 #pragma GCC unroll 16
     for (int f = 0; f < w; ++f) {
       v[f] = v[f] * broadcast(working.scale[j + f]) - broadcast(working.origin[j + f]);
       watch(v[f]);
-      if (f < features) store(panel_at(row, j + f), v[f]);
+      if (f < features) store(corner + int64_t(j + f) * S::panel, v[f]);
     }
     if (block.groups == nullptr) return;
     transpose<T>(v);
@@ -176,7 +177,7 @@ struct RowLoader {
   }
 
   // Any strides, and the last rows: one number at a time.
-  void gather(int row, int j) {
+  void gather(T* corner, int row, int j) {
     alignas(alignment) T buffer[w * w];
     const int features = block.d - j < w ? block.d - j : w;
     for (int i = 0; i < w; ++i) {
@@ -185,7 +186,7 @@ struct RowLoader {
     }
     V v[w];
     for (int i = 0; i < w; ++i) v[i] = load(buffer + i * w);
-    put_rows(v, row, j);
+    put_rows(v, corner, row, j);
   }
 
   // A whole vector may be read behind a row as long as later rows lie there.
@@ -193,9 +194,19 @@ struct RowLoader {
     return rows.row_stride > 0 && (rows.n - first - row - w) * rows.row_stride >= ptrdiff_t(w * sizeof(In));
   }
 
-  PYESTIM_INLINE void by_rows(int row, int j) {
+  // Rows that the next block will read: while this block is worked on they travel to the cache.
+  PYESTIM_INLINE void prefetch(int row, int j) const {
+#if defined(__GNUC__)
+    if (j % (64 / int(sizeof(In))) != 0 || first + row + S::small_block + w > rows.n) return;
+#pragma GCC unroll 16
+    for (int i = 0; i < w; ++i) __builtin_prefetch(at(first + row + S::small_block + i, j));
+#endif
+  }
+
+  PYESTIM_INLINE void by_rows(T* corner, int row, int j) {
     const int features = block.d - j;
-    if (features < w && !may_read_on(row)) return gather(row, j);
+    prefetch(row, j);
+    if (features < w && !may_read_on(row)) return gather(corner, row, j);
     V v[w];
 #pragma GCC unroll 16
     for (int i = 0; i < w; ++i) v[i] = load_as<T>(at(first + row + i, j));
@@ -203,19 +214,19 @@ struct RowLoader {
 #pragma GCC unroll 16
       for (int i = 0; i < w; ++i) v[i] = keep_first<T>(v[i], features);
     }
-    put_rows(v, row, j);
+    put_rows(v, corner, row, j);
   }
 
-  PYESTIM_INLINE void by_columns(int row, int j) {
+  PYESTIM_INLINE void by_columns(T* corner, int row, int j) {
     V v[w];
 #pragma GCC unroll 16
     for (int f = 0; f < w; ++f) v[f] = j + f < block.d ? load_as<T>(at(first + row, j + f)) : broadcast(T(0));
-    put_columns(v, row, j);
+    put_columns(v, corner, row, j);
   }
 
   // Few features, rows without gaps, nobody asks for groups: straight loops over d known at compile time.
   template <int D>
-  PYESTIM_INLINE void narrow(int row) {
+  PYESTIM_INLINE void narrow(T* corner, int row) {
     alignas(alignment) T column[D][w];
     const In* x = at(first + row, 0);
 #pragma GCC unroll 64
@@ -227,7 +238,7 @@ struct RowLoader {
     for (int f = 0; f < D; ++f) {
       const V z = load(column[f]) * broadcast(working.scale[f]) - broadcast(working.origin[f]);
       watch(z);
-      store(panel_at(row, f), z);
+      store(corner + f * S::panel, z);
     }
   }
 
@@ -245,21 +256,22 @@ struct RowLoader {
     const bool dense = row_major && rows.row_stride == ptrdiff_t(block.d * sizeof(In)) && block.groups == nullptr;
     for (int row = 0; row < block.padded; row += w) {
       const bool whole = row + w <= block.rows;
+      T* corner = panel_corner(row);
       if (whole && dense && block.d == 2) {
-        narrow<2>(row);
+        narrow<2>(corner, row);
         continue;
       }
       if (whole && dense && block.d == 3) {
-        narrow<3>(row);
+        narrow<3>(corner, row);
         continue;
       }
       for (int j = 0; j < block.d; j += w) {
         if (whole && column_major) {
-          by_columns(row, j);
+          by_columns(corner, row, j);
         } else if (whole && row_major) {
-          by_rows(row, j);
+          by_rows(corner, row, j);
         } else {
-          gather(row, j);
+          gather(corner, row, j);
         }
       }
     }
@@ -271,11 +283,17 @@ struct RowLoader {
 template <class T>
 void load_weights(const RowsView& rows, int64_t first, double factor, Block<T>& block) {
   double sum = 0, most = 0;
-  for (int i = 0; i < block.rows; ++i) {
-    const double weight = rows.weight == nullptr ? 1.0 : rows.weight[first + i] * factor;
-    sum += weight;
-    most = weight > most ? weight : most;
-    block.weight[i] = T(weight);
+  if (rows.weight == nullptr) {
+    for (int i = 0; i < block.rows; ++i) block.weight[i] = T(1);
+    sum = block.rows;
+    most = 1;
+  } else {
+    for (int i = 0; i < block.rows; ++i) {
+      const double weight = rows.weight[first + i] * factor;
+      sum += weight;
+      most = weight > most ? weight : most;
+      block.weight[i] = T(weight);
+    }
   }
   for (int i = block.rows; i < block.padded; ++i) block.weight[i] = T(0);
   block.weight_sum = sum;
