@@ -339,7 +339,8 @@ def test_assign(ctx, family, source, n, d, k, dtype, eps):
     extra = {name: given[name] for name in [takes.get(source)] if name}
     want = slow.assign_sweep(data, 0, n, family, source, means, **extra)
     got = np.empty_like(want)
+    inputs = {"labels": None, "responsibilities": None, "seeds": None, **extra}
     native.assign_sweep(
-        ctx, native_rows(data), 0, n, family, source, means, accurate=False, out=got, **extra
+        ctx, native_rows(data), 0, n, family, source, means, accurate=False, out=got, **inputs
     )
     assert_stats(got, want, data, family, means, eps * np.sqrt(d))

@@ -93,28 +93,36 @@ struct Distances {
     }
   }
 
+  // C components; the vectors of features in chunks of nearly equal size, so that none is left alone.
   template <int C>
-  static void moment_components_of(const Block<T>& block, const T* resp, const T* mean, int wide, double* first) {
+  static void moments_of_components(const Block<T>& block, const T* resp, const T* mean, int wide, double* first) {
     const int groups = round_up(block.d, w) / w;
+    const int chunks = (groups + moment_groups - 1) / moment_groups;
     int g = 0;
-    for (; g + moment_groups <= groups; g += moment_groups) {
-      moment_tile<C, moment_groups>(block, resp, mean, wide, g * w, first);
+    for (int c = 0; c < chunks; ++c) {
+      const int size = (groups - g + chunks - c - 1) / (chunks - c);
+      if (size == 3) moment_tile<C, 3>(block, resp, mean, wide, g * w, first);
+      if (size == 2) moment_tile<C, 2>(block, resp, mean, wide, g * w, first);
+      if (size == 1) moment_tile<C, 1>(block, resp, mean, wide, g * w, first);
+      g += size;
     }
-    if (groups - g == 2) moment_tile<C, 2>(block, resp, mean, wide, g * w, first);
-    if (groups - g == 1) moment_tile<C, 1>(block, resp, mean, wide, g * w, first);
+  }
+
+  template <int C>
+  static int components_from(int k, const Block<T>& block, Shape shape, const T* resp, const T* mean, int wide,
+                             double* first) {
+    for (; k + C <= shape.n_components; k += C) {
+      moments_of_components<C>(block, resp + int64_t(k) * S::stride, mean + int64_t(k) * wide, wide,
+                               first + int64_t(k) * block.d);
+    }
+    return k;
   }
 
   // All components.  In float64 the sums are about the origin until finish_first.
   static void first_moments(const Block<T>& block, Shape shape, const T* resp, const T* mean, int wide, double* first) {
-    int k = 0;
-    for (; k + moment_components <= shape.n_components; k += moment_components) {
-      moment_components_of<moment_components>(block, resp + int64_t(k) * S::stride, mean + int64_t(k) * wide, wide,
-                                              first + int64_t(k) * block.d);
-    }
-    for (; k < shape.n_components; ++k) {
-      moment_components_of<1>(block, resp + int64_t(k) * S::stride, mean + int64_t(k) * wide, wide,
-                              first + int64_t(k) * block.d);
-    }
+    int k = components_from<moment_components>(0, block, shape, resp, mean, wide, first);
+    k = components_from<2>(k, block, shape, resp, mean, wide, first);
+    components_from<1>(k, block, shape, resp, mean, wide, first);
   }
 
   static void finish_first(Shape shape, const T* mean, int wide, const double* delta, const Moments& moments) {

@@ -12,7 +12,7 @@ struct GaussianDiag {
   using S = Tile<T>;
   static constexpr int w = S::width, u = S::vectors;
   static constexpr int moment_components = many_registers ? 4 : 2;  // tile of moments: x moment_groups x 2 sums
-  static constexpr int moment_groups = 3;
+  static constexpr int moment_groups = many_registers ? 3 : 2;
 
   struct Packed {
     T* factor;      // (K, d) 1 / sd
@@ -109,7 +109,7 @@ struct GaussianDiag {
   }
 
   // ---- M-step: C components, G vectors of features ----
-  template <int C, int G>
+  template <bool Dense, int C, int G>
   static void moment_tile(const Block<T>& block, const T* resp, const int32_t* index, int kept, const T* mean, int wide,
                           int j, double* first, double* second) {
     V one[C][G], two[C][G];
@@ -120,7 +120,7 @@ struct GaussianDiag {
     }
     const T* z = block.groups + int64_t(j) * S::block;
     for (int i = 0; i < kept; ++i) {
-      const int row = index[i];
+      const int64_t row = Dense ? i : index[i];
       V x[G];
 #pragma GCC unroll 3
       for (int g = 0; g < G; ++g) x[g] = load(z + (int64_t(g) * S::block + row) * w);
@@ -145,10 +145,13 @@ struct GaussianDiag {
     }
   }
 
-  // Rows that count for at least one of C components.
+  // Rows that count for at least one of C components; `dense`: all of them.
   template <int C>
-  static int select_rows(const Block<T>& block, const T* resp, int32_t* index) {
+  static int select_rows(const Block<T>& block, const T* resp, int32_t* index, bool& dense) {
     const T threshold = negligible<T> * block.weight_max;
+    dense = false;
+    for (int c = 0; c < C && !dense; ++c) dense = all_above(resp + int64_t(c) * S::stride, block.rows, threshold);
+    if (dense) return block.rows;
     int kept = 0;
     for (int i = 0; i < block.rows; ++i) {
       bool counts = false;
@@ -160,18 +163,28 @@ struct GaussianDiag {
     return kept;
   }
 
-  template <int C>
-  static void accumulate_components(const Block<T>& block, const T* resp, const T* mean, int wide, double* first,
-                                    double* second, int32_t* index) {
-    const int kept = select_rows<C>(block, resp, index);
-    if (kept == 0) return;
+  template <bool Dense, int C>
+  static void moment_tiles(const Block<T>& block, const T* resp, const int32_t* index, int kept, const T* mean,
+                           int wide, double* first, double* second) {
     const int groups = round_up(block.d, w) / w;
     int g = 0;
     for (; g + moment_groups <= groups; g += moment_groups) {
-      moment_tile<C, moment_groups>(block, resp, index, kept, mean, wide, g * w, first, second);
+      moment_tile<Dense, C, moment_groups>(block, resp, index, kept, mean, wide, g * w, first, second);
     }
-    if (groups - g == 2) moment_tile<C, 2>(block, resp, index, kept, mean, wide, g * w, first, second);
-    if (groups - g == 1) moment_tile<C, 1>(block, resp, index, kept, mean, wide, g * w, first, second);
+    if (groups - g == 2) moment_tile<Dense, C, 2>(block, resp, index, kept, mean, wide, g * w, first, second);
+    if (groups - g == 1) moment_tile<Dense, C, 1>(block, resp, index, kept, mean, wide, g * w, first, second);
+  }
+
+  template <int C>
+  static void accumulate_components(const Block<T>& block, const T* resp, const T* mean, int wide, double* first,
+                                    double* second, int32_t* index) {
+    bool dense;
+    const int kept = select_rows<C>(block, resp, index, dense);
+    if (dense) {
+      moment_tiles<true, C>(block, resp, index, kept, mean, wide, first, second);
+    } else if (kept > 0) {
+      moment_tiles<false, C>(block, resp, index, kept, mean, wide, first, second);
+    }
   }
 
   static void accumulate(const Block<T>& block, Shape shape, const void* packed, const T*, const T* resp,

@@ -104,7 +104,8 @@ struct GaussianFull {
   }
 
   static bool wants_groups(Shape shape) { return shape.d > registers_d; }
-  static int block_rows(Shape) { return S::block; }
+  // Scaled rows of a few features and the block itself share the first cache; many features want few block ends.
+  static int block_rows(Shape shape) { return wants_groups(shape) && shape.d <= 24 ? S::small_block : S::block; }
 
   static void pack(Shape shape, const Parameters& parameters, void* packed) {
     Arena arena = arena_at(packed);

@@ -54,6 +54,7 @@ struct GaussianSpherical {
     Arena arena = arena_at(packed);
     const Packed p = carve(arena, shape);
     for (int row = 0; row < block.padded; row += S::panel) {
+      fetch_ahead(block, row);
       Distances<T>::panel(block.panels + int64_t(row) * block.d, p.mean, p.wide, block.d, p.square, shape.n_components,
                           quad + row);
     }

@@ -119,6 +119,7 @@ struct GaussianTied {
     const Packed p = carve(arena, shape);
     const Scratch s = carve_scratch(work, shape);
     for (int row = 0; row < block.padded; row += S::panel) {
+      fetch_ahead(block, row);
       whiten_panel(block.panels + int64_t(row) * block.d, p.factor, block.d, s.white);
       Distances<T>::panel(s.white, p.white_mean, block.d, block.d, p.one, shape.n_components, quad + row);
     }

@@ -46,35 +46,50 @@ struct OuterProducts {
     return kept;
   }
 
-  PYESTIM_INLINE static void scale_row(const T* z, V mean, T root, T* scaled, V& sum) {
+  static constexpr int64_t group = int64_t(S::block) * w;  // distance between vectors of features
+
+  template <int G>
+  PYESTIM_INLINE static void scale_row(const T* z, const V (&mean)[G], T root, T* scaled, V (&sum)[G]) {
     const V r = broadcast(root);
-    const V u = r * (load(z) - mean);
-    store(scaled, u);
-    sum += r * u;
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+      const V u = r * (load(z + g * group) - mean[g]);
+      store(scaled + g * group, u);
+      sum[g] += r * u;
+    }
   }
 
-  // scaled = sqrt(resp) (z - mean) for the kept rows; first += sum of resp (z - mean).
+  // G vectors of features: scaled = sqrt(resp) (z - mean) for the kept rows; first += sum of resp (z - mean).
+  template <bool Dense, int G>
+  static void scale_groups(const T* z, const T* mean, int kept, const T* root, const int32_t* index, T* scaled,
+                           double* first, int features) {
+    V m[G], even[G], odd[G];
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+      m[g] = load(mean + g * w);
+      even[g] = odd[g] = broadcast(T(0));
+    }
+    int i = 0;
+    for (; i + 2 <= kept; i += 2) {
+      scale_row<G>(z + int64_t(Dense ? i : index[i]) * w, m, root[i], scaled + int64_t(i) * w, even);
+      scale_row<G>(z + int64_t(Dense ? i + 1 : index[i + 1]) * w, m, root[i + 1], scaled + int64_t(i + 1) * w, odd);
+    }
+    if (i < kept) scale_row<G>(z + int64_t(Dense ? i : index[i]) * w, m, root[i], scaled + int64_t(i) * w, even);
+    for (int g = 0; g < G; ++g) add_to<T>(first + g * w, even[g] + odd[g], features - g * w);
+  }
+
   template <bool Dense>
   static void scale_rows(const Block<T>& block, const T* mean, int kept, const Scratch& s, double* first) {
-    for (int j = 0; j < padded_features<T>(block.d); j += w) {
+    const int wide = padded_features<T>(block.d);
+    for (int j = 0; j < wide;) {
       const T* z = block.groups + int64_t(j) * S::block;
       T* scaled = s.scaled + int64_t(j) * S::block;
-      const V m = load(mean + j);
-      V sum[4];
-      for (int a = 0; a < 4; ++a) sum[a] = broadcast(T(0));
-      int i = 0;
-      for (; i + 4 <= kept; i += 4) {
-#pragma GCC unroll 4
-        for (int a = 0; a < 4; ++a) {
-          const int row = Dense ? i + a : s.index[i + a];
-          scale_row(z + row * w, m, s.root[i + a], scaled + (i + a) * w, sum[a]);
-        }
-      }
-      for (; i < kept; ++i) {
-        const int row = Dense ? i : s.index[i];
-        scale_row(z + row * w, m, s.root[i], scaled + i * w, sum[0]);
-      }
-      add_to<T>(first + j, (sum[0] + sum[1]) + (sum[2] + sum[3]), block.d - j);
+      const int left = block.d - j, groups = (wide - j) / w < 4 ? (wide - j) / w : 4;
+      if (groups == 4) scale_groups<Dense, 4>(z, mean + j, kept, s.root, s.index, scaled, first + j, left);
+      if (groups == 3) scale_groups<Dense, 3>(z, mean + j, kept, s.root, s.index, scaled, first + j, left);
+      if (groups == 2) scale_groups<Dense, 2>(z, mean + j, kept, s.root, s.index, scaled, first + j, left);
+      if (groups == 1) scale_groups<Dense, 1>(z, mean + j, kept, s.root, s.index, scaled, first + j, left);
+      j += groups * w;
     }
   }
 

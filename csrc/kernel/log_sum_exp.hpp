@@ -26,17 +26,43 @@ struct LogSumExp {
   const T* weight;  // (rows,)
   T* resp;          // (K, rows) weight times responsibility; may be quad itself
   T* log_total;     // (rows,) log-density
+  T* share;         // (rows,) scratch
 
-  // A lost row belongs to its nearest living component, ties to the first.
-  int nearest(int row) const {
-    int best = -1;
-    for (int k = 0; k < n_components; ++k) {
-      if (!gate.alive(k, row)) continue;
-      if (best < 0 || quad[int64_t(k) * stride + row] > quad[int64_t(best) * stride + row]) best = k;
+  // ---- rows where every distance stands at the cap ----
+  struct Lost {
+    int n_rows = 0;
+    int row[S::block];
+    int best[S::block];
+    T quad[S::block];
+  };
+
+  // A lost row belongs to its nearest living component, ties to the first.  Before resp overwrites quad.
+  void note_lost(int first_row, Lost& lost) const {
+    for (int row = first_row; row < first_row + S::panel; ++row) {
+      int best = -1;
+      for (int k = 0; k < n_components; ++k) {
+        if (!gate.alive(k, row)) continue;
+        if (best < 0 || quad[int64_t(k) * stride + row] > quad[int64_t(best) * stride + row]) best = k;
+      }
+      const T top = best < 0 ? -distance_cap<T> : quad[int64_t(best) * stride + row];
+      if (top >= lost_below<T>) continue;
+      lost.row[lost.n_rows] = row;
+      lost.best[lost.n_rows] = best;
+      lost.quad[lost.n_rows++] = top;
     }
-    return best;
   }
 
+  void place_lost(const Lost& lost) const {
+    for (int i = 0; i < lost.n_rows; ++i) {
+      const int row = lost.row[i];
+      for (int k = 0; k < n_components; ++k) {
+        resp[int64_t(k) * stride + row] = k == lost.best[i] ? weight[row] : T(0);
+      }
+      log_total[row] = lost.quad[i];
+    }
+  }
+
+  // ---- three passes over the block, each long enough to keep the processor's pipes full ----
   PYESTIM_INLINE void highest(int row, V (&most)[u]) const {
 #pragma GCC unroll 4
     for (int a = 0; a < u; ++a) most[a] = broadcast(-distance_cap<T>);
@@ -47,8 +73,9 @@ struct LogSumExp {
     }
   }
 
-  PYESTIM_INLINE void panel(int row, const V (&most)[u]) const {
-    V total[u], share[u];
+  // resp = exp(log-density - highest), log_total = highest, share = sum of resp.
+  PYESTIM_INLINE void exponentials(int row, const V (&most)[u]) const {
+    V total[u];
 #pragma GCC unroll 4
     for (int a = 0; a < u; ++a) total[a] = broadcast(T(0));
     for (int k = 0; k < n_components; ++k) {
@@ -63,47 +90,61 @@ struct LogSumExp {
     }
 #pragma GCC unroll 4
     for (int a = 0; a < u; ++a) {
-      store(log_total + row + a * w, most[a] + log_pos(total[a]));
-      share[a] = load(weight + row + a * w) / total[a];
+      store(log_total + row + a * w, most[a]);
+      store(share + row + a * w, total[a]);
     }
-    for (int k = 0; k < n_components; ++k) {
-      T* r = resp + int64_t(k) * stride + row;
+  }
+
+  PYESTIM_INLINE void logarithms(int padded) const {
+    for (int row = 0; row < padded; row += S::panel) {
 #pragma GCC unroll 4
-      for (int a = 0; a < u; ++a) store(r + a * w, load(r + a * w) * share[a]);
-    }
-  }
-
-  // A panel with lost rows: choose before resp overwrites quad, patch after the ordinary arithmetic.
-  void panel_with_lost_rows(int row, const V (&most)[u]) const {
-    int best[S::panel];
-    T top[S::panel];
-    for (int i = 0; i < S::panel; ++i) {
-      best[i] = nearest(row + i);
-      top[i] = best[i] < 0 ? T(0) : quad[int64_t(best[i]) * stride + row + i];
-    }
-    panel(row, most);
-    for (int i = 0; i < S::panel; ++i) {
-      if (best[i] >= 0 && top[i] >= lost_below<T>) continue;
-      for (int k = 0; k < n_components; ++k) {
-        resp[int64_t(k) * stride + row + i] = k == best[i] ? weight[row + i] : T(0);
+      for (int a = 0; a < u; ++a) {
+        const int at = row + a * w;
+        const V total = load(share + at);
+        store(log_total + at, load(log_total + at) + log_pos(total));
+        store(share + at, load(weight + at) / total);
       }
-      log_total[row + i] = best[i] < 0 ? -distance_cap<T> : top[i];
     }
   }
 
-  // Returns sum_i w_i log p(z_i).
-  double run(int padded) const {
+  // Scales the components' rows and adds up their responsibilities.
+  PYESTIM_INLINE void scale(int padded, double* resp_sum) const {
+    for (int k = 0; k < n_components; ++k) {
+      T* r = resp + int64_t(k) * stride;
+      V sum[u];
+#pragma GCC unroll 4
+      for (int a = 0; a < u; ++a) sum[a] = broadcast(T(0));
+      for (int row = 0; row < padded; row += S::panel) {
+#pragma GCC unroll 4
+        for (int a = 0; a < u; ++a) {
+          const V scaled = load(r + row + a * w) * load(share + row + a * w);
+          store(r + row + a * w, scaled);
+          sum[a] += scaled;
+        }
+      }
+      for (int a = 1; a < u; ++a) sum[0] += sum[a];
+      if (resp_sum != nullptr) resp_sum[k] += double(reduce_add(sum[0]));
+    }
+  }
+
+  // Adds sum_i w_i r_ik to resp_sum (K,) unless null; returns sum_i w_i log p(z_i).
+  double run(int padded, double* resp_sum) const {
+    Lost lost;
     for (int row = 0; row < padded; row += S::panel) {
       V most[u];
       highest(row, most);
-      auto lost = most[0] < broadcast(lost_below<T>);
+      auto far = most[0] < broadcast(lost_below<T>);
 #pragma GCC unroll 4
-      for (int a = 1; a < u; ++a) lost = lost | (most[a] < broadcast(lost_below<T>));
-      if (any(lost)) [[unlikely]] {
-        panel_with_lost_rows(row, most);
-      } else {
-        panel(row, most);
-      }
+      for (int a = 1; a < u; ++a) far = far | (most[a] < broadcast(lost_below<T>));
+      if (any(far)) [[unlikely]] note_lost(row, lost);
+      exponentials(row, most);
+    }
+    logarithms(padded);
+    for (int i = 0; i < lost.n_rows; ++i) share[lost.row[i]] = T(0);
+    scale(padded, resp_sum);
+    place_lost(lost);
+    for (int i = 0; i < lost.n_rows && resp_sum != nullptr; ++i) {
+      if (lost.best[i] >= 0) resp_sum[lost.best[i]] += double(weight[lost.row[i]]);
     }
     return weighted_sum(padded);
   }

@@ -171,13 +171,18 @@ bool leaf_in(const AssignJob& job, const PackedMixture<T>& packed, const PackedM
   const int step = ops.block_rows(shape);
   for (int64_t row = begin; row < end; row += step) {
     const int count = int(end - row < step ? end - row : step);
+    look_ahead(job.rows, row + step, end, s.block);
     if (!load_block<In, T>(job.rows, packed.working, row, count, factor, s.block)) return false;
     if (job.source == Source::labels) ignore_unlabelled(job, row, factor, s.block);
     for (int c = 0; c < job.n_candidates; ++c) {
       if (measure) distance_ops.quad(s.block, shape, distances.component + c * distances.component_bytes, s.quad, nullptr);
       stats[c * size] += responsibilities(job, c, row, s);
       stats[c * size + 1] += s.block.weight_sum;
-      add_moments(ops, s, shape, packed.component + c * packed.component_bytes, stats + c * size);
+      const Moments moments = moments_of(stats + c * size, shape);
+      for (int k = 0; k < shape.n_components; ++k) {
+        moments.resp_sum[k] += sum_of(s.resp + int64_t(k) * Tile<T>::stride, s.block.padded);
+      }
+      ops.accumulate(s.block, shape, packed.component + c * packed.component_bytes, s.quad, s.resp, moments, s.component);
     }
   }
   for (int c = 0; c < job.n_candidates; ++c) {

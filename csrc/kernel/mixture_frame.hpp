@@ -106,6 +106,7 @@ struct MixtureScratch {
   T* quad;       // (K, rows)
   T* resp;       // (K, rows); the same buffer as quad where the component allows
   T* log_total;  // (rows,)
+  T* share;      // (rows,)
   char* component;
 };
 
@@ -117,6 +118,7 @@ MixtureScratch<T> carve_mixture(Arena& arena, const ComponentOps<T>& ops, Shape 
   s.quad = arena.take<T>(int64_t(S::stride) * shape.n_components);
   s.resp = keep_quad || ops.keeps_quad ? arena.take<T>(int64_t(S::stride) * shape.n_components) : s.quad;
   s.log_total = arena.take<T>(S::stride);
+  s.share = arena.take<T>(S::stride);
   s.component = arena.take<char>(ops.scratch_bytes(shape));
   return s;
 }
@@ -128,17 +130,6 @@ PYESTIM_INLINE double weight_factor(const RowsView& rows, int64_t begin, int64_t
   for (int64_t i = begin; i < end; ++i) most = rows.weight[i] > most ? rows.weight[i] : most;
   if (most == 0 || (most < 1e6 && most > 1e-6)) return 1.0;
   return __builtin_ldexp(1.0, -__builtin_ilogb(most));
-}
-
-// resp_sum, then the component's moments, of one block.
-template <class T>
-void add_moments(const ComponentOps<T>& ops, const MixtureScratch<T>& s, Shape shape, const void* packed,
-                 double* stats) {
-  const Moments moments = moments_of(stats, shape);
-  for (int k = 0; k < shape.n_components; ++k) {
-    moments.resp_sum[k] += sum_of(s.resp + int64_t(k) * Tile<T>::stride, s.block.padded);
-  }
-  ops.accumulate(s.block, shape, packed, s.quad, s.resp, moments, s.component);
 }
 
 // End of a leaf: moments to float64 means, weights to their own scale.

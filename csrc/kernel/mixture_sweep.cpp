@@ -47,10 +47,11 @@ void candidate_block(const MixtureJob& job, const PackedMixture<T>& packed, int 
   const void* component = packed.component + c * packed.component_bytes;
   ops.quad(s.block, shape, component, s.quad, s.component);
   const ConstantGate<T> gate{packed.offset + int64_t(c) * shape.n_components};
-  const LogSumExp<T, ConstantGate<T>> soft{s.quad, gate, shape.n_components, s.block.weight, s.resp, s.log_total};
-  stats[0] += soft.run(s.block.padded);
+  const LogSumExp<T, ConstantGate<T>> soft{s.quad, gate, shape.n_components, s.block.weight, s.resp, s.log_total, s.share};
+  const Moments moments = moments_of(stats, shape);
+  stats[0] += soft.run(s.block.padded, moments.resp_sum);
   stats[1] += s.block.weight_sum;
-  add_moments(ops, s, shape, component, stats);
+  ops.accumulate(s.block, shape, component, s.quad, s.resp, moments, s.component);
 }
 
 // log_likelihood += what rounding took from the offsets, to first order.
@@ -76,6 +77,7 @@ bool leaf_in(const MixtureJob& job, const PackedMixture<T>& packed, int64_t begi
   const int step = ops.block_rows(shape);
   for (int64_t row = begin; row < end; row += step) {
     const int count = int(end - row < step ? end - row : step);
+    look_ahead(job.rows, row + step, end, s.block);
     if (!load_block<In, T>(job.rows, packed.working, row, count, factor, s.block)) return false;
     if (ops.share != nullptr) ops.share(s.block, shape, s.component);
     for (int c = 0; c < job.n_candidates; ++c) candidate_block(job, packed, c, s, stats + c * size);

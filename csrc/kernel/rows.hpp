@@ -19,7 +19,27 @@ struct Block {
   T weight_max;
   double weight_sum;
   bool unit_weights;
+  const char* ahead;      // first row of the next block; null: do not fetch ahead
+  ptrdiff_t ahead_panel;  // bytes of one panel of it
 };
+
+// Where the arithmetic of a row is cheap, reading it takes as long: E-steps fetch the next block panel by panel.
+template <class T>
+PYESTIM_INLINE void look_ahead(const RowsView& rows, int64_t next, int64_t end, Block<T>& block) {
+  const ptrdiff_t row = rows.d * (rows.dtype == Dtype::float32 ? 4 : 8);
+  const bool worth = rows.row_stride >= row && rows.row_stride <= 2 * row && next < end;
+  block.ahead = worth ? static_cast<const char*>(rows.data) + next * rows.row_stride : nullptr;
+  block.ahead_panel = rows.row_stride * Tile<T>::panel;
+}
+
+template <class T>
+PYESTIM_INLINE void fetch_ahead([[maybe_unused]] const Block<T>& block, [[maybe_unused]] int row) {
+#if defined(__GNUC__)
+  if (block.ahead == nullptr) return;
+  const char* from = block.ahead + row / Tile<T>::panel * block.ahead_panel;
+  for (ptrdiff_t byte = 0; byte < block.ahead_panel; byte += 64) __builtin_prefetch(from + byte);
+#endif
+}
 
 // What turns x into z, and how far the rounding of the centre to T moved the origin.
 template <class T>
@@ -112,7 +132,7 @@ PYESTIM_INLINE typename Pack<T>::V keep_first(typename Pack<T>::V v, int count) 
 #endif
 }
 
-template <class In, class T>
+template <class In, class T, bool Groups>
 struct RowLoader {
   using V = typename Pack<T>::V;
   using S = Tile<T>;
@@ -123,70 +143,69 @@ struct RowLoader {
   Block<T>& block;
   int64_t first;
   V largest;
+  // Where w rows begin in the three arrays.
+  const char* source;
+  T* panel;
+  T* group;
 
-  PYESTIM_INLINE const In* at(int64_t row, int feature) const {
-    return reinterpret_cast<const In*>(static_cast<const char*>(rows.data) + row * rows.row_stride +
-                                       feature * rows.col_stride);
-  }
-
-  // Where feature 0 of the rows from `row` on goes.
-  PYESTIM_INLINE T* panel_corner(int row) const {
-    return block.panels + int64_t(row / S::panel) * block.d * S::panel + row % S::panel;
+  PYESTIM_INLINE void move_to(int row) {
+    source = static_cast<const char*>(rows.data) + (first + row) * rows.row_stride;
+    panel = block.panels + int64_t(row / S::panel) * block.d * S::panel + row % S::panel;
+    if constexpr (Groups) group = block.groups + int64_t(row) * w;
   }
 
   PYESTIM_INLINE void watch(V z) {
     if constexpr (sizeof(T) == 4) largest += abs(z);  // a sum: infinity and NaN stay in it
   }
 
-  // v[i]: features j..j+w of row `row + i`, raw.
-  PYESTIM_INLINE void put_rows(V (&v)[w], T* corner, int row, int j) {
+  // v[i]: features j..j+w of row i, raw.  The first `features` of them exist.
+  PYESTIM_INLINE void put_rows(V (&v)[w], int j, int features) {
     const V scale = load(working.scale + j), origin = load(working.origin + j);
 #pragma GCC unroll 16
     for (int i = 0; i < w; ++i) {
       v[i] = v[i] * scale - origin;
       watch(v[i]);
+      if constexpr (Groups) store(group + int64_t(j) * S::block + i * w, v[i]);
     }
-    if (block.groups != nullptr) {
-      T* group = block.groups + (int64_t(j / w) * S::block + row) * w;
-#pragma GCC unroll 16
-      for (int i = 0; i < w; ++i) store(group + i * w, v[i]);
-    }
-    if (j >= block.d) return;
     transpose<T>(v);
-    const int features = block.d - j < w ? block.d - j : w;
+    T* out = panel + int64_t(j) * S::panel;
 #pragma GCC unroll 16
     for (int f = 0; f < w; ++f) {
-      if (f < features) store(corner + int64_t(j + f) * S::panel, v[f]);
+      if (f < features) store(out + f * S::panel, v[f]);
     }
   }
 
-  // v[f]: feature j + f of the rows from `row` on, raw.
-  PYESTIM_INLINE void put_columns(V (&v)[w], T* corner, int row, int j) {
-    const int features = block.d - j < w ? block.d - j : w;
+  // v[f]: feature j + f of the rows, raw.
+  PYESTIM_INLINE void put_columns(V (&v)[w], int j, int features) {
+    T* out = panel + int64_t(j) * S::panel;
 #pragma GCC unroll 16
     for (int f = 0; f < w; ++f) {
       v[f] = v[f] * broadcast(working.scale[j + f]) - broadcast(working.origin[j + f]);
       watch(v[f]);
-      if (f < features) store(corner + int64_t(j + f) * S::panel, v[f]);
+      if (f < features) store(out + f * S::panel, v[f]);
     }
-    if (block.groups == nullptr) return;
-    transpose<T>(v);
-    T* group = block.groups + (int64_t(j / w) * S::block + row) * w;
+    if constexpr (Groups) {
+      transpose<T>(v);
 #pragma GCC unroll 16
-    for (int i = 0; i < w; ++i) store(group + i * w, v[i]);
+      for (int i = 0; i < w; ++i) store(group + int64_t(j) * S::block + i * w, v[i]);
+    }
   }
 
   // Any strides, and the last rows: one number at a time.
-  void gather(T* corner, int row, int j) {
-    alignas(alignment) T buffer[w * w];
-    const int features = block.d - j < w ? block.d - j : w;
-    for (int i = 0; i < w; ++i) {
-      const int64_t r = first + (row + i < block.rows ? row + i : block.rows - 1);
-      for (int f = 0; f < w; ++f) buffer[i * w + f] = f < features ? T(*at(r, j + f)) : T(0);
+  void gather(int row) {
+    for (int j = 0; j < block.d; j += w) {
+      alignas(alignment) T buffer[w * w] = {};
+      const int features = block.d - j < w ? block.d - j : w;
+      for (int i = 0; i < w; ++i) {
+        const char* x = source + (row + i < block.rows ? i : block.rows - 1 - row) * rows.row_stride;
+        for (int f = 0; f < features; ++f) {
+          buffer[i * w + f] = T(*reinterpret_cast<const In*>(x + (j + f) * rows.col_stride));
+        }
+      }
+      V v[w];
+      for (int i = 0; i < w; ++i) v[i] = load(buffer + i * w);
+      put_rows(v, j, features);
     }
-    V v[w];
-    for (int i = 0; i < w; ++i) v[i] = load(buffer + i * w);
-    put_rows(v, corner, row, j);
   }
 
   // A whole vector may be read behind a row as long as later rows lie there.
@@ -194,41 +213,44 @@ struct RowLoader {
     return rows.row_stride > 0 && (rows.n - first - row - w) * rows.row_stride >= ptrdiff_t(w * sizeof(In));
   }
 
-  // Rows that the next block will read: while this block is worked on they travel to the cache.
-  PYESTIM_INLINE void prefetch(int row, int j) const {
-#if defined(__GNUC__)
-    if (j % (64 / int(sizeof(In))) != 0 || first + row + S::small_block + w > rows.n) return;
+  PYESTIM_INLINE void by_rows(int row) {
+    if (block.d % w != 0 && !may_read_on(row)) return gather(row);
+    int j = 0;
+    for (; j + w <= block.d; j += w) {
+      V v[w];
 #pragma GCC unroll 16
-    for (int i = 0; i < w; ++i) __builtin_prefetch(at(first + row + S::small_block + i, j));
-#endif
-  }
-
-  PYESTIM_INLINE void by_rows(T* corner, int row, int j) {
-    const int features = block.d - j;
-    prefetch(row, j);
-    if (features < w && !may_read_on(row)) return gather(corner, row, j);
-    V v[w];
-#pragma GCC unroll 16
-    for (int i = 0; i < w; ++i) v[i] = load_as<T>(at(first + row + i, j));
-    if (features < w) {
-#pragma GCC unroll 16
-      for (int i = 0; i < w; ++i) v[i] = keep_first<T>(v[i], features);
+      for (int i = 0; i < w; ++i) {
+        v[i] = load_as<T>(reinterpret_cast<const In*>(source + i * rows.row_stride) + j);
+      }
+      put_rows(v, j, w);
     }
-    put_rows(v, corner, row, j);
-  }
-
-  PYESTIM_INLINE void by_columns(T* corner, int row, int j) {
+    if (j == block.d) return;
     V v[w];
 #pragma GCC unroll 16
-    for (int f = 0; f < w; ++f) v[f] = j + f < block.d ? load_as<T>(at(first + row, j + f)) : broadcast(T(0));
-    put_columns(v, corner, row, j);
+    for (int i = 0; i < w; ++i) {
+      v[i] = load_as<T>(reinterpret_cast<const In*>(source + i * rows.row_stride) + j);
+      v[i] = keep_first<T>(v[i], block.d - j);
+    }
+    put_rows(v, j, block.d - j);
+  }
+
+  PYESTIM_INLINE void by_columns() {
+    for (int j = 0; j < block.d; j += w) {
+      V v[w];
+#pragma GCC unroll 16
+      for (int f = 0; f < w; ++f) {
+        const char* x = source + (j + f) * rows.col_stride;
+        v[f] = j + f < block.d ? load_as<T>(reinterpret_cast<const In*>(x)) : broadcast(T(0));
+      }
+      put_columns(v, j, block.d - j);
+    }
   }
 
   // Few features, rows without gaps, nobody asks for groups: straight loops over d known at compile time.
   template <int D>
-  PYESTIM_INLINE void narrow(T* corner, int row) {
+  PYESTIM_INLINE void narrow() {
     alignas(alignment) T column[D][w];
-    const In* x = at(first + row, 0);
+    const In* x = reinterpret_cast<const In*>(source);
 #pragma GCC unroll 64
     for (int i = 0; i < w; ++i) {
 #pragma GCC unroll 4
@@ -238,44 +260,39 @@ struct RowLoader {
     for (int f = 0; f < D; ++f) {
       const V z = load(column[f]) * broadcast(working.scale[f]) - broadcast(working.origin[f]);
       watch(z);
-      store(corner + f * S::panel, z);
+      store(panel + f * S::panel, z);
     }
   }
 
   void zero_groups_behind() {
-    if (block.groups == nullptr) return;
     for (int j = round_up(block.d, w); j < padded_features<T>(block.d); j += w) {
-      T* group = block.groups + int64_t(j / w) * S::block * w;
-      for (int row = 0; row < block.padded; ++row) store(group + row * w, broadcast(T(0)));
+      for (int row = 0; row < block.padded; ++row) {
+        store(block.groups + (int64_t(j / w) * S::block + row) * w, broadcast(T(0)));
+      }
     }
   }
 
   void load_all() {
     const bool row_major = rows.col_stride == ptrdiff_t(sizeof(In)) || block.d == 1;
     const bool column_major = rows.row_stride == ptrdiff_t(sizeof(In));
-    const bool dense = row_major && rows.row_stride == ptrdiff_t(block.d * sizeof(In)) && block.groups == nullptr;
+    const bool gapless = row_major && rows.row_stride == ptrdiff_t(block.d * sizeof(In));
     for (int row = 0; row < block.padded; row += w) {
-      const bool whole = row + w <= block.rows;
-      T* corner = panel_corner(row);
-      if (whole && dense && block.d == 2) {
-        narrow<2>(corner, row);
-        continue;
-      }
-      if (whole && dense && block.d == 3) {
-        narrow<3>(corner, row);
-        continue;
-      }
-      for (int j = 0; j < block.d; j += w) {
-        if (whole && column_major) {
-          by_columns(corner, row, j);
-        } else if (whole && row_major) {
-          by_rows(corner, row, j);
-        } else {
-          gather(corner, row, j);
-        }
+      move_to(row);
+      if (row + w > block.rows) {
+        gather(row);
+      } else if (!Groups && gapless && block.d == 2) {
+        narrow<2>();
+      } else if (!Groups && gapless && block.d == 3) {
+        narrow<3>();
+      } else if (column_major) {
+        by_columns();
+      } else if (row_major) {
+        by_rows(row);
+      } else {
+        gather(row);
       }
     }
-    zero_groups_behind();
+    if constexpr (Groups) zero_groups_behind();
   }
 };
 
@@ -311,7 +328,12 @@ bool load_block(const RowsView& rows, const Working<T>& working, int64_t first, 
   block.rows = count;
   block.padded = round_up(count, Tile<T>::panel);
   load_weights(rows, first, weight_factor, block);
-  RowLoader<In, T> loader{rows, working, block, first, broadcast(T(0))};
-  loader.load_all();
-  return sizeof(T) == 8 || !any(!(loader.largest <= broadcast(T(float32_reach))));
+  const auto fits = [&](auto loader) {
+    loader.load_all();
+    return sizeof(T) == 8 || !any(!(loader.largest <= broadcast(T(float32_reach))));
+  };
+  if (block.groups == nullptr) {
+    return fits(RowLoader<In, T, false>{rows, working, block, first, broadcast(T(0)), nullptr, nullptr, nullptr});
+  }
+  return fits(RowLoader<In, T, true>{rows, working, block, first, broadcast(T(0)), nullptr, nullptr, nullptr});
 }
