@@ -196,6 +196,7 @@ struct Kmeans {
     for (int64_t first = begin; first < end; first += Tile<T>::small_block) {
       const int64_t left = end - first;
       const int count = left < Tile<T>::small_block ? int(left) : Tile<T>::small_block;
+      look_ahead(job.rows, first + count, end, s.block);
       if (!load_block<In, T>(job.rows, p.working, first, count, 1.0, s.block)) return false;
       for (int c = 0; c < job.n_candidates; ++c) {
         const Centres<T> centres = moved(p.centres, c * p.stride);

@@ -171,7 +171,7 @@ bool leaf_in(const AssignJob& job, const PackedMixture<T>& packed, const PackedM
   const int step = ops.block_rows(shape);
   for (int64_t row = begin; row < end; row += step) {
     const int count = int(end - row < step ? end - row : step);
-    look_ahead(job.rows, row + step, end, s.block);
+    look_ahead(job.rows, row + count, end, s.block);
     if (!load_block<In, T>(job.rows, packed.working, row, count, factor, s.block)) return false;
     if (job.source == Source::labels) ignore_unlabelled(job, row, factor, s.block);
     for (int c = 0; c < job.n_candidates; ++c) {

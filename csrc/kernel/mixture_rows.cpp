@@ -83,7 +83,7 @@ bool leaf_in(const MixtureRowsJob& job, const PackedMixture<T>& packed, int64_t 
   rows.weight = nullptr;
   for (int64_t row = begin; row < end; row += step) {
     const int count = int(end - row < step ? end - row : step);
-    look_ahead(rows, row + step, end, s.block);
+    look_ahead(rows, row + count, end, s.block);
     if (!load_block<In, T>(rows, packed.working, row, count, 1.0, s.block)) return false;
     ops.quad(s.block, shape, packed.component, s.quad, s.component);
     const LogSumExp<T, ConstantGate<T>> soft{s.quad,         {packed.offset}, shape.n_components,

@@ -77,7 +77,7 @@ bool leaf_in(const MixtureJob& job, const PackedMixture<T>& packed, int64_t begi
   const int step = ops.block_rows(shape);
   for (int64_t row = begin; row < end; row += step) {
     const int count = int(end - row < step ? end - row : step);
-    look_ahead(job.rows, row + step, end, s.block);
+    look_ahead(job.rows, row + count, end, s.block);
     if (!load_block<In, T>(job.rows, packed.working, row, count, factor, s.block)) return false;
     if (ops.share != nullptr) ops.share(s.block, shape, s.component);
     for (int c = 0; c < job.n_candidates; ++c) candidate_block(job, packed, c, s, stats + c * size);

@@ -107,6 +107,7 @@ void find_nearest_as(const Block<T>& block, const Centres<T>& c, T* label) {
   // The centred form needs a register more for the difference: half a tile at a time then.
   constexpr int count = Expand || many_registers ? tile_centres : tile_centres / 2;
   for (int p = 0; p < block.padded / S::panel; ++p) {
+    fetch_ahead(block, p * S::panel);
     const T* panel = block.panels + int64_t(p) * block.d * S::panel;
     V best[S::vectors], place[S::vectors];
     for (int r = 0; r < S::vectors; ++r) {
