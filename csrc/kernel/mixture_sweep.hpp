@@ -1,15 +1,9 @@
 // Mixture sweep: E-step and weighted centred moments of every candidate in one pass over the rows.
-#include <stdint.h>
-#if !defined(__GNUC__)
-#include <math.h>
-#endif
+//
+// Include inside the namespace of the level, after kernel/mixture_frame.hpp.
+#pragma once
 
-#include "kernel/ops.hpp"
-
-namespace pyestim::PYESTIM_ISA {
-namespace {
-
-#include "kernel/mixture_parts.hpp"
+namespace mixture_sweep {
 
 int64_t stat_size(const void* job) {
   const auto& m = *static_cast<const MixtureJob*>(job);
@@ -106,8 +100,6 @@ Status leaf(const void* any_job, const void* packed, int64_t begin, int64_t end,
   return Status::ok;
 }
 
-}  // namespace
+constexpr SweepOp op = {stat_size, packed_bytes, scratch_bytes, row_flops, prepare, leaf, nullptr};
 
-extern const SweepOp mixture_op = {stat_size, packed_bytes, scratch_bytes, row_flops, prepare, leaf, nullptr};
-
-}  // namespace pyestim::PYESTIM_ISA
+}  // namespace mixture_sweep

@@ -1,17 +1,9 @@
 // Assign sweep: weighted centred moments for responsibilities that do not come from the mixture itself.
-#include <stdint.h>
-#if !defined(__GNUC__)
-#include <math.h>
-#endif
-
-#include "kernel/ops.hpp"
-
-namespace pyestim::PYESTIM_ISA {
-namespace {
-
-#include "kernel/mixture_parts.hpp"
 //
-#include "math/philox.hpp"
+// Include inside the namespace of the level, after kernel/mixture_frame.hpp.
+#pragma once
+
+namespace mixture_assign {
 
 MixtureParameters parameters_of(const AssignJob& job) {
   return {job.rows, job.family,  {job.n_components, job.rows.d}, job.n_candidates, nullptr, job.means,
@@ -209,8 +201,6 @@ Status leaf(const void* any_job, const void* packed, int64_t begin, int64_t end,
   return Status::ok;
 }
 
-}  // namespace
+constexpr SweepOp op = {stat_size, packed_bytes, scratch_bytes, row_flops, prepare, leaf, nullptr};
 
-extern const SweepOp assign_op = {stat_size, packed_bytes, scratch_bytes, row_flops, prepare, leaf, nullptr};
-
-}  // namespace pyestim::PYESTIM_ISA
+}  // namespace mixture_assign

@@ -1,15 +1,9 @@
 // Per-row outputs of a mixture: log-density, responsibilities, labels.
-#include <stdint.h>
-#if !defined(__GNUC__)
-#include <math.h>
-#endif
+//
+// Include inside the namespace of the level, after kernel/mixture_frame.hpp.
+#pragma once
 
-#include "kernel/ops.hpp"
-
-namespace pyestim::PYESTIM_ISA {
-namespace {
-
-#include "kernel/mixture_parts.hpp"
+namespace mixture_rows {
 
 const MixtureJob& mixture_of(const void* job) { return static_cast<const MixtureRowsJob*>(job)->mixture; }
 
@@ -106,8 +100,6 @@ Status leaf(const void* any_job, const void* packed, int64_t begin, int64_t end,
   return Status::ok;
 }
 
-}  // namespace
+constexpr SweepOp op = {stat_size, packed_bytes, scratch_bytes, row_flops, prepare, leaf, nullptr};
 
-extern const SweepOp mixture_rows_op = {stat_size, packed_bytes, scratch_bytes, row_flops, prepare, leaf, nullptr};
-
-}  // namespace pyestim::PYESTIM_ISA
+}  // namespace mixture_rows
