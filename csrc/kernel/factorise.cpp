@@ -23,10 +23,15 @@ int factor_own(double* a, int d, double* row) {
   return minor;
 }
 
-// A lower triangle by rows is an upper one by columns.
+// A lower triangle by rows is an upper one by columns.  LAPACK lets NaN and infinity through, to the diagonal of F.
 int64_t factor_lapack(const Blas* blas, double* a, int d) {
-  const int64_t minor = blas->dpotrf(blas, 'U', d, a, d);
-  return minor != 0 ? minor : blas->dtrtri(blas, 'U', 'N', d, a, d);
+  if (const int64_t minor = blas->dpotrf(blas, 'U', d, a, d); minor != 0) return minor;
+  if (const int64_t zero = blas->dtrtri(blas, 'U', 'N', d, a, d); zero != 0) return zero;
+  for (int i = 0; i < d; ++i) {
+    const double entry = a[int64_t(i) * (d + 1)];
+    if (!(entry > 0 && entry < __builtin_huge_val())) return i + 1;
+  }
+  return 0;
 }
 
 // sum_i log F_ii

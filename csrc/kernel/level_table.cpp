@@ -14,8 +14,8 @@ extern constinit const KernelTable table = {
     .mixture_rows = &mixture_rows_op,
     .assign = &assign_op,
     .kmeans = &kmeans_op,
-    .moments = nullptr,
-    .kmeans_plusplus = nullptr,
+    .moments = &moments_op,
+    .kmeans_plusplus = &kmeans_plusplus_op,
     .factorise = &factorise_op,
     .apply_math = apply_math,
 };

@@ -48,6 +48,22 @@ PYESTIM_INLINE Centres<T> moved(Centres<T> c, int64_t bytes) {
   return c;
 }
 
+// Tiles from `exact` and `expand`.
+template <class T>
+void fill_tiles(const Centres<T>& c) {
+  const bool expand = *c.expand;
+  for (int k = 0; k < tiles_of(c.n) * tile_centres; ++k) {
+    T square = k < c.n ? T(0) : T(__builtin_huge_val());
+    for (int j = 0; j < c.d; ++j) {
+      const T z = k < c.n ? T(c.exact[int64_t(k) * c.wide + j]) : T(0);
+      c.tiles[(int64_t(k / tile_centres) * c.d + j) * tile_centres + k % tile_centres] = expand ? T(-2) * z : z;
+      if (expand) square += z * z;
+    }
+    c.start[k] = square;
+    c.number[k] = T(k);
+  }
+}
+
 // centres: (K, d) in working coordinates.
 template <class T>
 void pack_centres(const double* centres, const double* shift, const Centres<T>& c) {
@@ -61,18 +77,8 @@ void pack_centres(const double* centres, const double* shift, const Centres<T>& 
     }
     largest = square > largest ? square : largest;
   }
-  const bool expand = sizeof(T) == 8 && largest <= expanded_reach * c.d;
-  *c.expand = expand;
-  for (int k = 0; k < tiles_of(c.n) * tile_centres; ++k) {
-    T square = k < c.n ? T(0) : T(__builtin_huge_val());
-    for (int j = 0; j < c.d; ++j) {
-      const T z = k < c.n ? T(c.exact[int64_t(k) * c.wide + j]) : T(0);
-      c.tiles[(int64_t(k / tile_centres) * c.d + j) * tile_centres + k % tile_centres] = expand ? T(-2) * z : z;
-      if (expand) square += z * z;
-    }
-    c.start[k] = square;
-    c.number[k] = T(k);
-  }
+  *c.expand = sizeof(T) == 8 && largest <= expanded_reach * c.d;
+  fill_tiles(c);
 }
 
 // Distances of `Vectors` vectors of rows to the centres first..first + Count of one tile.
@@ -100,12 +106,14 @@ PYESTIM_INLINE void tile_distances(const T* panel, const T* tile, const T* start
   }
 }
 
+// The centred form needs a register more for the difference: half a tile at a time then.
+constexpr int centred_count = many_registers ? tile_centres : tile_centres / 2;
+
 template <bool Expand, class T>
 void find_nearest_as(const Block<T>& block, const Centres<T>& c, T* label) {
   using S = Tile<T>;
   using V = typename Pack<T>::V;
-  // The centred form needs a register more for the difference: half a tile at a time then.
-  constexpr int count = Expand || many_registers ? tile_centres : tile_centres / 2;
+  constexpr int count = Expand ? tile_centres : centred_count;
   for (int p = 0; p < block.padded / S::panel; ++p) {
     fetch_ahead(block, p * S::panel);
     const T* panel = block.panels + int64_t(p) * block.d * S::panel;
