@@ -94,7 +94,3 @@ def test_bits_do_not_depend_on_threads(d):
             factorise(_native.Context(None, n_threads), cov), want, strict=True
         ):
             np.testing.assert_array_equal(got, expected)
-
-
-def test_no_matrices(context):
-    assert factorise(context, np.empty((0, 3, 3)))[2].shape == (0,)

@@ -179,7 +179,7 @@ struct Search {
     for (int64_t row = 0; row < job.m; ++row) {
       if (!is_chosen(k, row)) return row;
     }
-    return k % job.m;
+    return 0;  // more clusters than rows
   }
 
   void run(const double* uniforms) {
