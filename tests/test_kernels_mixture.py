@@ -165,8 +165,7 @@ def test_ranges_add_up(ctx, family):
     whole = sweep(ctx, data, family, *parameters)
     cuts = [0, 1, LEAF, LEAF + 100, 2 * LEAF, n]
     parts = [
-        sweep(ctx, data, family, *parameters, start=a, stop=b)
-        for a, b in itertools.pairwise(cuts)
+        sweep(ctx, data, family, *parameters, start=a, stop=b) for a, b in itertools.pairwise(cuts)
     ]
     want = np.sum(parts, axis=0)
     assert_stats(whole, want, data, family, parameters[1], 1e-14)

@@ -15,16 +15,34 @@ namespace {
 #include "math/small_linalg.hpp"
 
 // From this order on LAPACK's blocked code wins (benchmarks/bench_factorise.py).
-constexpr int lapack_from = 96;
+constexpr int lapack_from = PYESTIM_VECTOR_BYTES >= 32 ? 192 : 112;
 
-int factor_own(double* a, int d, double* row) {
-  const int minor = cholesky(a, d);
-  if (minor == 0) invert_lower(a, d, row);
-  return minor;
+constexpr int w = Pack<double>::width;
+
+int wide_of(int d) { return (d + w - 1) / w * w; }
+
+// scratch: U (d, wide), F (d, wide), 1 / U_jj (wide,)
+int64_t factor_own(const double* cov, double* factor, int d, double* scratch) {
+  const int wide = wide_of(d);
+  double* u = scratch;
+  double* f = u + int64_t(d) * wide;
+  double* inverse = f + int64_t(d) * wide;
+  for (int j = 0; j < d; ++j) {
+    for (int i = 0; i < wide; ++i) u[int64_t(j) * wide + i] = i >= j && i < d ? cov[int64_t(i) * d + j] : 0.0;
+  }
+  if (const int minor = cholesky(u, inverse, d, wide); minor != 0) return minor;
+  invert_transpose(u, inverse, f, d, wide);
+  for (int i = 0; i < d; ++i) {
+    for (int j = 0; j < d; ++j) factor[int64_t(i) * d + j] = j <= i ? f[int64_t(i) * wide + j] : 0.0;
+  }
+  return 0;
 }
 
 // A lower triangle by rows is an upper one by columns.  LAPACK lets NaN and infinity through, to the diagonal of F.
-int64_t factor_lapack(const Blas* blas, double* a, int d) {
+int64_t factor_lapack(const Blas* blas, const double* cov, double* a, int d) {
+  for (int i = 0; i < d; ++i) {
+    for (int j = 0; j < d; ++j) a[int64_t(i) * d + j] = j <= i ? cov[int64_t(i) * d + j] : 0.0;
+  }
   if (const int64_t minor = blas->dpotrf(blas, 'U', d, a, d); minor != 0) return minor;
   if (const int64_t zero = blas->dtrtri(blas, 'U', 'N', d, a, d); zero != 0) return zero;
   for (int i = 0; i < d; ++i) {
@@ -36,7 +54,6 @@ int64_t factor_lapack(const Blas* blas, double* a, int d) {
 
 // sum_i log F_ii
 double log_det_of(const double* factor, int d) {
-  constexpr int w = Pack<double>::width;
   auto sum = broadcast(0.0);
   for (int i = 0; i < d; i += w) {
     double diagonal[w];
@@ -46,7 +63,10 @@ double log_det_of(const double* factor, int d) {
   return reduce_add(sum);
 }
 
-int64_t scratch_bytes(const void* job) { return static_cast<const FactoriseJob*>(job)->d * int64_t(sizeof(double)); }
+int64_t scratch_bytes(const void* job) {
+  const int64_t d = static_cast<const FactoriseJob*>(job)->d;
+  return (2 * d + 1) * wide_of(int(d)) * int64_t(sizeof(double));
+}
 
 double item_flops(const void* job) {
   const double d = static_cast<const FactoriseJob*>(job)->d;
@@ -59,12 +79,9 @@ Status item(const void* any_job, int64_t index, void* scratch) {
   const int64_t size = int64_t(d) * d;
   const double* cov = job.cov + index * size;
   double* factor = job.factor + index * size;
-  for (int i = 0; i < d; ++i) {
-    for (int j = 0; j < d; ++j) factor[int64_t(i) * d + j] = j <= i ? cov[int64_t(i) * d + j] : 0.0;
-  }
   const bool lapack = d >= lapack_from && job.blas != nullptr;
   const int64_t minor =
-      lapack ? factor_lapack(job.blas, factor, d) : factor_own(factor, d, static_cast<double*>(scratch));
+      lapack ? factor_lapack(job.blas, cov, factor, d) : factor_own(cov, factor, d, static_cast<double*>(scratch));
   job.status[index] = minor;
   job.log_det[index] = minor == 0 ? log_det_of(factor, d) : __builtin_nan("0");
   return Status::ok;
