@@ -127,3 +127,46 @@ def test_progress_is_told(capsys, caplog):
     assert [record.getMessage() for record in caplog.records] == lines
     GaussianMixture(3, **arguments).fit(X)
     assert capsys.readouterr().out == ""
+
+
+def three_groups():
+    rng = np.random.RandomState(0)
+    return np.concatenate([rng.normal(m, 1, (100, 2)) for m in (0.0, 10.0, 20.0)])
+
+
+LOST = {
+    # The third component starts where no row is.
+    "weights_init": np.full(3, 1 / 3),
+    "means_init": [[5.0, 5.0], [20.0, 20.0], [5e3, -5e3]],
+    "precisions_init": [np.eye(2) / 25] * 3,
+}
+
+
+def test_a_component_without_rows_is_dropped():
+    X = three_groups()
+    mixture = GaussianMixture(3, on_degenerate="drop", max_iter=1000, **LOST).fit(X)
+    assert mixture.report_.events == ("component 2 was dropped.",)
+    assert mixture.weights_[2] == 0.0
+    assert mixture.n_parameters_ == 11
+    two = GaussianMixture(2, means_init=LOST["means_init"][:2], max_iter=1000).fit(X)
+    assert mixture.score(X) == pytest.approx(two.score(X), abs=1e-4)
+    assert mixture.lower_bound_ == pytest.approx(mixture.score(X), abs=1e-12)
+    assert set(mixture.predict(X)) == {0, 1}
+    assert "2 was dropped" in str(mixture.report_)
+
+
+def test_a_component_without_rows_is_seeded_again():
+    X = three_groups()
+    mixture = GaussianMixture(3, on_degenerate="reseed", max_iter=1000, tol=1e-8, **LOST).fit(X)
+    assert mixture.report_.events[0] == "component 2 was seeded again."
+    good = GaussianMixture(3, random_state=0, max_iter=1000, tol=1e-8).fit(X)
+    assert mixture.lower_bound_ == pytest.approx(good.lower_bound_, abs=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["drop", "reseed", "raise"])
+def test_sound_fits_are_left_alone(policy):
+    X = blobs()
+    plain = GaussianMixture(3, random_state=0).fit(X)
+    watched = GaussianMixture(3, random_state=0, on_degenerate=policy).fit(X)
+    assert_same_fit(watched, plain, 0)
+    assert watched.report_.events == ()

@@ -12,6 +12,13 @@ from pyestim.data.source import Chunk
 from pyestim.engine.stats import Vector
 
 
+def plain_chunk(z: Vector) -> Chunk:
+    """Rows (m, d) that are in working coordinates already."""
+    d = z.shape[1]
+    rows = _core.native.Rows(z, None, np.zeros(d), np.ones(d))
+    return Chunk(rows, 0, len(z), False)
+
+
 def mixture_sweep(
     chunk: Chunk, family: str, log_offset: Vector, means: Vector, factors: Vector, out: Vector
 ) -> None:

@@ -100,7 +100,7 @@ class Mixture:
     def supports(self) -> frozenset[Capability]:
         """What the model can do."""
         able = {Capability.WEIGHTS, Capability.FLOAT32, Capability.STREAM, Capability.ACCELERATE}
-        if self.on_degenerate in ("drop", "reseed"):
+        if self.on_degenerate != "regularize":
             able.add(Capability.REPAIR)
         return frozenset(able)
 
@@ -146,7 +146,7 @@ class Mixture:
     def repair(
         self, params: MixtureParams, stats: Stats, sweep: Any, n_before: int
     ) -> tuple[MixtureParams, str] | None:
-        """Drop or reseed degenerate components."""
+        """Drop or reseed degenerate components, or raise, as `on_degenerate` says."""
         return self.watch.repair(self, params, stats, sweep, n_before)
 
     def diagnose(self, params: MixtureParams, stats: Stats) -> tuple[str, ...]:
@@ -160,6 +160,17 @@ class Mixture:
         gate = self.gate.params(np.asarray(weights, dtype=np.float64))
         component = self.component.params(means, covariances)
         return MixtureParams(gate, component, component.log_norm + gate.log_weights)
+
+    def with_gate(self, params: MixtureParams, weights: Vector) -> MixtureParams:
+        """Return the same components with other weights."""
+        gate = self.gate.params(weights)
+        return MixtureParams(gate, params.component, params.component.log_norm + gate.log_weights)
+
+    def log_prob(self, params: MixtureParams, z: Vector) -> Vector:
+        """Log-density of rows (m, d) of working coordinates: (m,)."""
+        out = np.empty(len(z))
+        self.rows(params, kernels.plain_chunk(z), log_prob=out)
+        return out
 
     def from_user(
         self, weights: Vector, means: Vector, covariances: Vector, centre: Vector, scale: Vector
