@@ -14,7 +14,7 @@ namespace {
 #include "math/exp_log.hpp"
 #include "math/small_linalg.hpp"
 
-// From this order on LAPACK's blocked code wins (benchmarks/bench_factorise.py).
+// From this order on LAPACK's blocked code wins (benchmarks/bench_kernels.py).
 constexpr int lapack_from = PYESTIM_VECTOR_BYTES >= 32 ? 192 : 112;
 
 constexpr int w = Pack<double>::width;
