@@ -60,8 +60,11 @@ def test_bounds_rise_to_what_is_published():
 
 def test_unfinished_fit_says_what_to_change():
     X = blobs(spread=1.0)
-    with pytest.warns(ConvergenceWarning, match=r"max_iter.*after 2 iterations, tol is 1\.0e-09"):
+    with pytest.warns(
+        ConvergenceWarning, match=r"max_iter.*after 2 iterations, tol is 1\.0e-09"
+    ) as told:
         mixture = GaussianMixture(4, tol=1e-9, max_iter=2, random_state=0).fit(X)
+    assert told[0].filename == __file__  # the line of the user, not one of ours
     assert not mixture.converged_
     assert mixture.n_iter_ == 2
     assert "NOT CONVERGED" in str(mixture.report_)

@@ -15,7 +15,10 @@ except ImportError:  # scikit-learn before 1.9
         """Nothing: this scikit-learn has no callbacks."""
 
 
-__all__ = ["CallbackSupport", "FitTasks", "with_callbacks"]
+__all__ = ["WRAPPERS", "CallbackSupport", "FitTasks", "with_callbacks"]
+
+#: Frames that `with_callbacks` puts between the user and a fitting method.
+WRAPPERS = 0 if _with_callbacks is None else 1
 
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])

@@ -18,7 +18,7 @@ from pyestim.engine.stop import AitkenMonitor, Stop
 from pyestim.engine.sweep import LocalSweep
 from pyestim.estimators import _gaussian_checks as checks
 from pyestim.estimators._base import Array, random_numbers
-from pyestim.estimators._callbacks import CallbackSupport, FitTasks, with_callbacks
+from pyestim.estimators._callbacks import WRAPPERS, CallbackSupport, FitTasks, with_callbacks
 from pyestim.estimators._gaussian_algebra import GaussianAlgebra
 from pyestim.models.gates import ConstantGate
 from pyestim.models.gaussian import GaussianComponent
@@ -363,13 +363,15 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
         self.converged_ = report.converged
         self.n_iter_ = report.sweeps - 1
         self.lower_bound_ = fit.objective
-        self.lower_bounds_ = np.maximum.accumulate(report.trace)[1:].tolist()
+        # What was before a repair is not comparable with what came after it.
+        bounds = report.trace if report.events else np.maximum.accumulate(report.trace)
+        self.lower_bounds_ = [float(bound) for bound in bounds[1:]]
         self.report_ = report
         if not report.converged and self.max_iter > 0:
             warnings.warn(
                 f"{NOT_CONVERGED} {self._name}: {report.outcome.value} {self._to_come(report)}",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=4 + WRAPPERS,
             )
 
     def _to_come(self, report: Report) -> str:
