@@ -173,3 +173,17 @@ def test_sound_fits_are_left_alone(policy):
     watched = GaussianMixture(3, random_state=0, on_degenerate=policy).fit(X)
     assert_same_fit(watched, plain, 0)
     assert watched.report_.events == ()
+
+
+def test_interruption_keeps_the_best(monkeypatch):
+    def press_ctrl_c(self, sweep, objectives):
+        if sweep == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("pyestim.engine.progress.Talk.__call__", press_ctrl_c)
+    X = blobs(spread=1.0)
+    with pytest.warns(ConvergenceWarning, match="Interrupted by the user"):
+        mixture = GaussianMixture(3, tol=1e-9, random_state=0).fit(X)
+    assert mixture.report_.sweeps == 3
+    assert not mixture.converged_
+    assert mixture.lower_bound_ == pytest.approx(mixture.score(X), abs=1e-12)
