@@ -69,8 +69,11 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session
 def isa(session: nox.Session) -> None:
-    """The tests that depend on the instruction set, on each one that this machine has."""
-    session.install(".[test]")
+    """The tests that depend on the instruction set, on each one that this machine has.
+
+    Besides the released ones that is `wide`, the code path of v4 on machines without AVX-512.
+    """
+    session.install(".[test]", "-Ccmake.define.PYESTIM_WIDE=ON", "-Cbuild-dir=build/wide")
     listing = "from pyestim import _native; print(*_native.available_levels())"
     levels = str(session.run("python", "-c", listing, silent=True)).split()
     for level in levels:

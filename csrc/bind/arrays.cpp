@@ -55,12 +55,12 @@ py::array detail::checked(const py::object& object, const Argument& argument, co
   return array;
 }
 
-int64_t extent(const py::object& object, const Argument& argument, int n_axes, int axis) {
+int64_t extent(const py::object& object, const Argument& argument, int n_axes, int axis, int64_t least) {
   const py::array array = as_array(object, argument);
   if (array.ndim() != n_axes)
     raise_value(argument, "have " + std::to_string(n_axes) + " axes", "shape " + shape_text(array));
-  if (array.shape(axis) < 1)
-    raise_value(argument, "have at least one entry on axis " + std::to_string(axis), "shape " + shape_text(array));
+  if (array.shape(axis) < least)
+    raise_value(argument, "have an entry on axis " + std::to_string(axis), "shape " + shape_text(array));
   return array.shape(axis);
 }
 

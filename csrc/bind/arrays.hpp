@@ -68,7 +68,7 @@ T* optional_output(const py::object& object, const Argument& argument, std::init
   return object.is_none() ? nullptr : output<T>(object, argument, shape);
 }
 
-// Extent of one axis of an array that has n_axes of them and none of length 0; the other checks follow with input().
-int64_t extent(const py::object& object, const Argument& argument, int n_axes, int axis);
+// Extent of one axis of an array that has n_axes of them, at least `least`; the other checks follow with input().
+int64_t extent(const py::object& object, const Argument& argument, int n_axes, int axis, int64_t least = 1);
 
 }  // namespace pyestim::bind

@@ -8,7 +8,7 @@ py::array_t<int64_t> factorise(Context& context, const py::object& cov, const py
                                const py::object& out_log_det) {
   constexpr const char* function = "factorise";
   const Argument who{function, "cov"};
-  const int64_t n_matrices = extent(cov, who, 3, 0), d = extent(cov, who, 3, 1);
+  const int64_t n_matrices = extent(cov, who, 3, 0, 0), d = extent(cov, who, 3, 1);
   FactoriseJob job{};
   job.cov = input<double>(cov, who, {n_matrices, d, d});
   job.d = static_cast<int32_t>(d);
