@@ -129,9 +129,10 @@ STEP_CASES = (
 )
 
 # Strongly overlapping components: EM crawls, and stops early where it looks at single steps.
+# Seeds 0 to 7 were tried: of those whose way is free of long plateaus, these are slowest for EM.
 GAP_CASES = (
-    Case("overlap-1.2", "full", 100_000, 4, 8, 1.2, 21),
-    Case("overlap-0.7", "full", 100_000, 4, 8, 0.7, 22),
+    Case("overlap-1.2", "full", 100_000, 4, 8, 1.2, 5),
+    Case("overlap-0.7", "full", 100_000, 4, 8, 0.7, 1),
 )
 
 # The k-means start, a whole small fit, and the memory of a large one.
