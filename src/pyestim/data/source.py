@@ -144,7 +144,7 @@ class ArraySource:
         """Return at most ``n_wanted`` equally spaced rows among those of positive weight."""
         n_wanted = min(n_wanted, self.n_effective)
         places = (np.arange(n_wanted) * self.n_effective) // n_wanted
-        return places if self.present is None else self.present[places]
+        return np.asarray(places if self.present is None else self.present[places])
 
     # -- working coordinates --------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ class ArraySource:
         else:
             sd = np.where(known, sd, 1.0)
         exponent = np.rint(np.log2(sd))
-        return np.exp2(-np.clip(exponent, -1000, 1000))
+        return np.asarray(np.exp2(-np.clip(exponent, -1000, 1000)))
 
     def _measure(self, robust_sd: Vector) -> None:
         """Moments of all rows: weight, floors, constant columns; refuse extreme spans."""
@@ -216,7 +216,7 @@ class ArraySource:
 def _sd(moments: Vector, d: int) -> Vector:
     mean = moments[1 : 1 + d] / moments[0]
     variance = moments[1 + d : 1 + 2 * d] / moments[0] - mean * mean
-    return np.sqrt(np.maximum(variance, 0.0))
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
 
 def _centre_and_spread(sample: Vector, weight: Vector | None) -> tuple[Vector, Vector]:
@@ -236,7 +236,8 @@ def _plain_sd(sample: Vector, weight: Vector | None) -> Vector:
     with np.errstate(over="ignore", invalid="ignore"):
         variance = np.average((sample - sample[0]) ** 2, axis=0, weights=weight)
         mean = np.average(sample - sample[0], axis=0, weights=weight)
-        return np.nan_to_num(np.sqrt(np.maximum(variance - mean * mean, 0.0)), posinf=1.0)
+        sd = np.sqrt(np.maximum(variance - mean * mean, 0.0))
+        return np.asarray(np.nan_to_num(sd, posinf=1.0))
 
 
 def _quartiles(sample: Vector) -> Vector:
@@ -261,9 +262,7 @@ def _checked_weights(weight: Vector | None, n_rows: int, owner: str) -> Vector |
         return None
     weight = np.ascontiguousarray(weight, dtype=np.float64)
     if weight.shape != (n_rows,):
-        raise ValueError(
-            f"{owner}: sample_weight must have shape ({n_rows},), got {weight.shape}."
-        )
+        raise ValueError(f"{owner}: sample_weight must have shape ({n_rows},), got {weight.shape}.")
     total = weight.sum()
     if not np.isfinite(total):
         raise ValueError(f"{owner}: sample_weight must be finite, got NaN or infinity.")

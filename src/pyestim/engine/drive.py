@@ -12,7 +12,7 @@ from pyestim.engine.accelerate import Point, Scheme, make_scheme
 from pyestim.engine.model import Capability, Model
 from pyestim.engine.report import Outcome, Report
 from pyestim.engine.stats import Stats
-from pyestim.engine.stop import Stop
+from pyestim.engine.stop import Stop, rounding_floor
 from pyestim.engine.sweep import Sweep
 
 P = TypeVar("P")
@@ -75,18 +75,21 @@ class _Candidate(Generic[P]):
         value = self.model.objective(self.proposal, stats) / sweep.weight_sum
         self.trace.append(value)
         point = Point(self.proposal, stats, value)
-        if not isfinite(value) and self.best is None:
-            self.best, self.outcome = point, Outcome.NOT_FINITE
-            return
         if self.repairs and isfinite(value) and self._repaired(point, sweep):
             return
-        if self.best is None or value > self.best.objective:
-            self.best = point
         proposal = self.scheme.advance(point)
+        if self.best is None or self._better(point, sweep.eps):
+            self.best = point
         if proposal is None:
-            self.outcome = Outcome.CONVERGED
+            self.outcome = self.scheme.outcome
         else:
             self.proposal = proposal
+
+    def _better(self, point: Point[P], eps: float) -> bool:
+        """Whether a point beats the best one; on the path it may do so within rounding."""
+        assert self.best is not None
+        slack = rounding_floor(point.objective, eps) if self.scheme.kept else 0.0
+        return point.objective > self.best.objective - slack
 
     def _repaired(self, point: Point[P], sweep: Sweep[P]) -> bool:
         """Replace degenerate parts; the past is not comparable then."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pyestim.engine.report import Outcome
+
 #: Ratios of successive gains that the estimate looks back on.
 MEMORY = 3
+#: Rate of gains at which the estimate gives up: the rest is this many times the last gain.
+SLOWEST_RATE = 1.0 - 1e-6
 
 
 @dataclass(frozen=True)
@@ -39,25 +43,42 @@ class AitkenMonitor:
         Bound on the estimated rest, per unit weight.
     eps : float
         Machine epsilon of the arithmetic that made the objective.
+
+    Attributes
+    ----------
+    remaining : float
+        Last estimate.
+    largest_fall : float
+        Largest loss in a plain step, beyond rounding.
     """
 
     def __init__(self, tol: float, eps: float) -> None:
         self.tol = tol
         self.eps = eps
+        self.largest_fall = 0.0
         self.reset()
 
     def reset(self) -> None:
         """Forget the past, for instance after the parameters were repaired."""
+        self.restart()
+        self.remaining = float("inf")
+
+    def restart(self) -> None:
+        """Begin a new sequence of plain steps."""
         self._last: float | None = None
         self._gain: float | None = None
         self._rates: list[float] = []
         self._still = 0
-        self.remaining = float("inf")
 
     @property
     def rate(self) -> float | None:
         """Slowest of the last ratios of gains; None while there is none."""
         return max(self._rates) if self._rates else None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What a stop means."""
+        return Outcome.ROUNDING if self._still else Outcome.CONVERGED
 
     def push(self, objective: float) -> bool:
         """Take the objective per unit weight of the next plain step; True means stop."""
@@ -66,16 +87,45 @@ class AitkenMonitor:
             return False
         gain = objective - last
         previous, self._gain = self._gain, gain
-        floor = rounding_floor(objective, self.eps)
-        if gain <= floor:
-            self._still += 1
-            self.remaining = max(gain, 0.0)
+        if self._is_rounding(gain, objective):
             return self._still >= 2
-        self._still = 0
         if previous is None or previous <= 0.0:
             return False
         self._rates = [*self._rates[1 - MEMORY :], gain / previous]
-        rate = max(self._rates)
         before = self.remaining
-        self.remaining = gain * rate / (1.0 - rate) if rate < 1.0 else float("inf")
+        self._estimate(gain, max(self._rates))
         return len(self._rates) >= 2 and max(before, self.remaining) < self.tol
+
+    def check_step(self, before: float, after: float, length: float) -> bool:
+        """Judge one plain step from anywhere; True means that it may be time to stop.
+
+        Parameters
+        ----------
+        before, after : float
+            Objective per unit weight on both sides of the step.
+        length : float
+            How many times the plain step would have to be repeated to reach the limit, as
+            extrapolation found: ``1 / (1 - c)`` for parameters that converge at the rate ``c``.
+            The objective converges at the rate ``c^2``.
+        """
+        gain = after - before
+        if self._is_rounding(gain, after):
+            return True
+        rate = max(1.0 - 1.0 / max(length, 1.0), 0.5)
+        self._estimate(gain, rate * rate)
+        return self.remaining < self.tol
+
+    def _is_rounding(self, gain: float, objective: float) -> bool:
+        floor = rounding_floor(objective, self.eps)
+        if gain > floor:
+            self._still = 0
+            return False
+        if gain < -floor:
+            self.largest_fall = max(self.largest_fall, -gain)
+        self._still += 1
+        self.remaining = max(gain, 0.0)
+        return True
+
+    def _estimate(self, gain: float, rate: float) -> None:
+        rate = min(rate, SLOWEST_RATE)
+        self.remaining = gain * rate / (1.0 - rate)

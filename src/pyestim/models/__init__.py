@@ -1,0 +1,1 @@
+"""Models: what a row leaves behind, and how that becomes better parameters."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from pyestim.engine.model import Infeasible
 from pyestim.engine.stats import Shape, Stats, Vector
-from pyestim.models.covariance import STRUCTURES, Covariance, Structure
+from pyestim.models.covariance import Covariance, Structure
+from pyestim.models.structures import STRUCTURES
 
 #: A component with less weight than this has no moments.
 SMALLEST_WEIGHT = 1e-200
@@ -109,17 +110,17 @@ class GaussianComponent:
         self, params: GaussianParams, resp_sum: Vector, stats: Stats
     ) -> GaussianParams:
         dead = ~(resp_sum > SMALLEST_WEIGHT)
-        shift = np.where(dead[:, None], 0.0, stats["first"] / np.where(dead, 1.0, resp_sum)[:, None])
         if dead.all():
             return params
-        # The old covariance of a dead component takes the place of what has no estimate.
-        if self.structure.second_shape()[0] == self.n_components and self.family != "tied":
-            weight = np.where(dead, 1.0, resp_sum)
-        else:
-            weight = np.where(dead, 0.0, resp_sum)
-        second = stats["second"]
-        raw = self.structure.estimate(weight, shift, second)
-        values = self.structure.choose(raw.values, params.covariance.values, dead)
+        shift = stats["first"] / np.where(dead, 1.0, resp_sum)[:, None]
+        shift[dead] = 0.0
+        pooled = self.structure.pooled
+        weight = np.where(dead, 0.0 if pooled else 1.0, resp_sum)
+        estimate = self.structure.estimate(weight, shift, stats["second"])
+        if pooled:
+            return self._assemble(params.means + shift, estimate)
+        values = estimate.values.copy()
+        values[dead] = params.covariance.values[dead]
         return self._assemble(params.means + shift, self.structure.finish(values))
 
     def pack(self, params: GaussianParams) -> Vector:

@@ -133,9 +133,7 @@ class Mixture:
 
     def pack(self, params: MixtureParams) -> Vector:
         """Logits, means, factors with logarithms on the diagonal."""
-        return np.concatenate(
-            [self.gate.pack(params.gate), self.component.pack(params.component)]
-        )
+        return np.concatenate([self.gate.pack(params.gate), self.component.pack(params.component)])
 
     def unpack(self, vector: Vector) -> MixtureParams:
         """Inverse of `pack`."""
