@@ -65,6 +65,7 @@ class _Candidate(Generic[P]):
         self.scheme = scheme
         self.proposal = start
         self.best: Point[P] | None = None
+        self.stale = False  # the best point is from before a repair
         self.trace: list[float] = []
         self.events: list[str] = []
         self.outcome: Outcome | None = None
@@ -78,8 +79,8 @@ class _Candidate(Generic[P]):
         if self.repairs and isfinite(value) and self._repaired(point, sweep):
             return
         proposal = self.scheme.advance(point)
-        if self.best is None or self._better(point, sweep.eps):
-            self.best = point
+        if self.best is None or self.stale or self._better(point, sweep.eps):
+            self.best, self.stale = point, False
         if proposal is None:
             self.outcome = self.scheme.outcome
         else:
@@ -98,7 +99,7 @@ class _Candidate(Generic[P]):
             return False
         self.proposal, event = repaired
         self.events.append(event)
-        self.best = point
+        self.best, self.stale = point, True
         self.scheme.reset()
         return True
 

@@ -281,7 +281,8 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
             reg_covar=self.reg_covar,
         )
         gate = ConstantGate(self.n_components)
-        return Mixture(gate, component, on_degenerate=self.on_degenerate)
+        row_weight = min(1.0, source.weight_sum / source.n_effective)
+        return Mixture(gate, component, on_degenerate=self.on_degenerate, row_weight=row_weight)
 
     def _starts(self, model: Mixture, source: ArraySource) -> list[MixtureParams]:
         k, d = self.n_components, source.n_features

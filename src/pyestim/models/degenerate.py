@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyestim.data.source import ArraySource
 from pyestim.engine.stats import Stats
 from pyestim.models.covariance import Structure
 
 if TYPE_CHECKING:
     from pyestim.models.mixture import Mixture, MixtureParams
 
+Mask = NDArray[np.bool_]
+
 POLICIES = ("regularize", "drop", "reseed", "raise")
 #: After this many times a component that collapses again is left on the floor.
 MOST_RESEEDS = 3
-#: Rows among which the seeds of a new component are looked for.
-SEED_ROWS = 4096
+#: Rows whose log-densities are held at once.
+BLOCK_ROWS = 1 << 16
 
-ADVICE = (
-    "Fitting the mixture model failed because some components have ill-defined empirical "
-    "covariance (for instance caused by singleton or collapsed samples). Try to decrease the "
-    "number of components, increase reg_covar, or scale the input data."
-)
+
+class Degenerate(ValueError):
+    """A component collapsed, and the caller asked to be told."""
 
 
 class Watch:
@@ -35,17 +37,20 @@ class Watch:
         Knows how many rows a component needs.
     policy : str
         One of `POLICIES`.
+    row_weight : float
+        Weight that counts as one row.
     """
 
-    def __init__(self, structure: Structure, policy: str) -> None:
+    def __init__(self, structure: Structure, policy: str, row_weight: float) -> None:
         self.structure = structure
         self.policy = policy
+        self.row_weight = row_weight
 
-    def few_rows(self, stats: Stats) -> NDArray[np.bool_]:
-        """Components with less weight than their covariance needs: (K,)."""
-        return np.asarray(stats["resp_sum"] < self.structure.min_rows())
+    def few_rows(self, stats: Stats) -> Mask:
+        """Components with fewer rows than their covariance needs: (K,)."""
+        return np.asarray(stats["resp_sum"] < self.structure.min_rows() * self.row_weight)
 
-    def on_floor(self, params: MixtureParams) -> NDArray[np.bool_]:
+    def on_floor(self, params: MixtureParams) -> Mask:
         """Components with more directions on the floor than every component has: (K,)."""
         floored = params.component.covariance.n_floored
         if floored is None:
@@ -53,74 +58,110 @@ class Watch:
         alive = params.weights > 0.0
         return np.asarray(alive & (floored > floored[alive].min()))
 
+    def collapsed(self, params: MixtureParams, stats: Stats) -> Mask:
+        """Components that will not recover: on the floor, or with less than one row: (K,).
+
+        One that was dropped is not asked for again.
+        """
+        lost = (stats["resp_sum"] < self.row_weight) | self.on_floor(params)
+        return np.asarray(lost & (params.weights > 0.0) if self.policy == "drop" else lost)
+
+    # -- words ----------------------------------------------------------------------------------
+
     def diagnose(self, params: MixtureParams, stats: Stats) -> tuple[str, ...]:
         """Sentences that name the degenerate components and the directions without variance."""
-        total = stats.number("weight_sum")
-        resp_sum = stats["resp_sum"]
         few, floor = self.few_rows(stats), self.on_floor(params)
-        lines = []
-        for k in np.flatnonzero(few | floor):
-            if params.weights[k] == 0.0:
-                lines.append(f"component {k} was dropped or is empty: it holds no rows.")
-            elif few[k]:
-                lines.append(
-                    f"component {k} holds {resp_sum[k]:.3g} of {total:.6g} rows, fewer than the "
-                    f"{self.structure.min_rows():.3g} that its covariance needs."
-                )
-            else:
-                lines.append(
-                    f"component {k} has collapsed: its covariance sits on the variance floor "
-                    f"while it holds {resp_sum[k]:.3g} of {total:.6g} rows."
-                )
+        flagged = np.flatnonzero(few | floor)
+        lines = [self._sentence(int(k), params, stats) for k in flagged]
+        floored = params.component.covariance.n_floored
+        shared = 0 if floored is None else int(floored[params.weights > 0.0].min())
+        if shared:
+            lines.append(
+                f"every covariance sits on the variance floor in {shared} direction(s): columns "
+                "are constant, or linear combinations of each other."
+            )
         return tuple(lines)
+
+    def _sentence(self, k: int, params: MixtureParams, stats: Stats) -> str:
+        rows = stats["resp_sum"][k] / self.row_weight
+        total = stats.number("weight_sum") / self.row_weight
+        if params.weights[k] == 0.0:
+            return f"component {k} has the weight zero: it was dropped, or no row belongs to it."
+        if self.on_floor(params)[k]:
+            return (
+                f"component {k} has collapsed: its covariance sits on the variance floor, and it "
+                f"holds {rows:.3g} of {total:.6g} rows."
+            )
+        return (
+            f"component {k} holds {rows:.3g} of {total:.6g} rows, fewer than the "
+            f"{self.structure.min_rows():.3g} that its covariance needs."
+        )
+
+    # -- deeds ----------------------------------------------------------------------------------
 
     def repair(
         self, model: Mixture, params: MixtureParams, stats: Stats, sweep: Any, n_before: int
     ) -> tuple[MixtureParams, str] | None:
-        """Drop or reseed degenerate components, or raise; None when there is nothing to do."""
-        bad = (self.few_rows(stats) | self.on_floor(params)) & (params.weights > 0.0)
-        if not bad.any():
+        """Drop or reseed collapsed components; None when there is nothing to do."""
+        collapsed = self.collapsed(params, stats)
+        if not collapsed.any() or not (params.weights[~collapsed] > 0.0).any():
             return None
+        names = ", ".join(str(k) for k in np.flatnonzero(collapsed))
         if self.policy == "raise":
-            raise ValueError(f"{model.name}: {' '.join(self.diagnose(params, stats))} {ADVICE}")
+            k = int(np.flatnonzero(collapsed)[0])
+            raise Degenerate(
+                f"{model.name}: {self._sentence(k, params, stats)} Use fewer components, a larger "
+                'reg_covar or another start; or on_degenerate="regularize", "drop" or "reseed".'
+            )
         if self.policy == "drop":
-            return self._drop(model, params, stats, bad)
-        if n_before < MOST_RESEEDS:
-            return _reseed(model, params, sweep, bad)
-        return None
-
-    def _drop(
-        self, model: Mixture, params: MixtureParams, stats: Stats, bad: NDArray[np.bool_]
-    ) -> tuple[MixtureParams, str] | None:
-        """Give degenerate components the weight zero; the largest one always stays."""
-        bad = bad.copy()
-        bad[np.argmax(stats["resp_sum"])] &= bool((~bad & (params.weights > 0.0)).any())
-        if not bad.any():
+            return _dropped(model, params, collapsed), f"component {names} was dropped."
+        if n_before >= MOST_RESEEDS:
             return None
-        weights = np.where(bad, 0.0, params.weights)
-        return model.with_gate(params, weights), f"{_named(bad)} dropped."
+        repaired = _reseeded(model, params, collapsed, sweep, n_before)
+        return repaired, f"component {names} was seeded again."
 
 
-def _reseed(
-    model: Mixture, params: MixtureParams, sweep: Any, bad: NDArray[np.bool_]
-) -> tuple[MixtureParams, str]:
-    """Put degenerate components at the least likely rows, as wide as the others are on average."""
-    rows, _ = sweep.source.take(sweep.source.spread_indices(SEED_ROWS))
-    log_prob = model.log_prob(params, rows)
-    seeds = rows[np.argsort(log_prob, kind="stable")[: bad.sum()]]
-    means = params.means.copy()
-    means[np.flatnonzero(bad)[: len(seeds)]] = seeds
+def _dropped(model: Mixture, params: MixtureParams, lost: Mask) -> MixtureParams:
+    gate = model.gate.params(np.where(lost, 0.0, params.weights))
+    return model.assemble(gate, params.component)
+
+
+def _reseeded(
+    model: Mixture, params: MixtureParams, lost: Mask, sweep: Any, n_before: int
+) -> MixtureParams:
+    """Put lost components on the least likely rows, with the mean covariance of the others.
+
+    Each time rows that are a little more likely: the least likely ones may be copies of one row,
+    on which a component collapses again.
+    """
     structure = model.component.structure
-    share = np.where(bad, 0.0, params.weights)
-    share = share if share.any() else params.weights
-    typical = np.tensordot(share / share.sum(), structure.expand(params.covariances), axes=1)
-    every = np.broadcast_to(typical, (len(bad), *typical.shape))
-    wide = structure.restrict(every, np.ones(len(bad)))
-    values = structure.choose(params.covariances, wide, bad)
-    weights = np.where(bad, 1.0 / len(bad), params.weights)
-    return model.params(weights, means, values), f"{_named(bad)} seeded again."
+    source: ArraySource = sweep.source
+    sweep.count += 1
+    kept = np.where(lost, 0.0, params.weights)
+    means = params.means.copy()
+    n_lost, skipped = int(lost.sum()), n_before * int(structure.min_rows())
+    rows = _least_likely(model, _dropped(model, params, lost), source, skipped + n_lost)
+    means[lost] = source.take(rows[-n_lost:])[0]
+    full = np.array(structure.expand(params.covariances))
+    full[lost] = np.tensordot(kept / kept.sum(), full, axes=1)
+    weights = np.where(lost, 1.0 / len(lost), kept / kept.sum() * (1.0 - lost.mean()))
+    return model.params(weights, means, structure.restrict(full, weights))
 
 
-def _named(bad: NDArray[np.bool_]) -> str:
-    names = ", ".join(str(k) for k in np.flatnonzero(bad))
-    return f"components {names} were" if bad.sum() > 1 else f"component {names} was"
+def _least_likely(
+    model: Mixture, params: MixtureParams, source: ArraySource, n_wanted: int
+) -> NDArray[np.intp]:
+    """Rows of positive weight with the lowest log-densities: (n_wanted,)."""
+    places = np.zeros(0, dtype=np.intp)
+    lowest = np.zeros(0)
+    for start in range(0, source.n_rows, BLOCK_ROWS):
+        stop = min(start + BLOCK_ROWS, source.n_rows)
+        log_prob = np.empty(stop - start)
+        model.rows(params, replace(source.whole, start=start, stop=stop), log_prob=log_prob)
+        if source.sample_weight is not None:
+            log_prob[source.sample_weight[start:stop] == 0.0] = np.inf
+        lowest = np.concatenate([lowest, log_prob])
+        places = np.concatenate([places, np.arange(start, stop)])
+        order = np.argsort(lowest, kind="stable")[:n_wanted]
+        lowest, places = lowest[order], places[order]
+    return np.asarray(places[np.arange(n_wanted) % len(places)])

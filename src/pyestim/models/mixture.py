@@ -65,6 +65,8 @@ class Mixture:
     component : GaussianComponent
     on_degenerate : {"regularize", "drop", "reseed", "raise"}
         Fate of a component that collapsed or lost its rows.
+    row_weight : float
+        Weight that counts as one row when rows are counted for that.
     """
 
     name = "Gaussian mixture"
@@ -76,13 +78,14 @@ class Mixture:
         component: GaussianComponent,
         *,
         on_degenerate: str = "regularize",
+        row_weight: float = 1.0,
     ) -> None:
         if on_degenerate not in POLICIES:
             raise ValueError(f"on_degenerate: expected one of {POLICIES}, got {on_degenerate!r}.")
         self.gate = gate
         self.component = component
         self.on_degenerate = on_degenerate
-        self.watch = Watch(component.structure, on_degenerate)
+        self.watch = Watch(component.structure, on_degenerate, row_weight)
 
     @cached_property
     def layout(self) -> Layout:
@@ -125,7 +128,7 @@ class Mixture:
         """Exact M-step."""
         gate = self.gate.update(params.gate, stats)
         component = self.component.update(params.component, stats["resp_sum"], stats)
-        return MixtureParams(gate, component, component.log_norm + gate.log_weights)
+        return self.assemble(gate, component)
 
     def objective(self, params: MixtureParams, stats: Stats) -> float:
         """Log-likelihood in working coordinates."""
@@ -139,7 +142,7 @@ class Mixture:
         """Inverse of `pack`."""
         gate = self.gate.unpack(vector[: self.n_components])
         component = self.component.unpack(vector[self.n_components :])
-        return MixtureParams(gate, component, component.log_norm + gate.log_weights)
+        return self.assemble(gate, component)
 
     def repair(
         self, params: MixtureParams, stats: Stats, sweep: Any, n_before: int
@@ -151,13 +154,17 @@ class Mixture:
         """Sentences that name the degenerate components."""
         return self.watch.diagnose(params, stats)
 
+    def assemble(self, gate: ConstantGateParams, component: GaussianParams) -> MixtureParams:
+        """Return the parameters of the mixture from those of its factors."""
+        return MixtureParams(gate, component, component.log_norm + gate.log_weights)
+
     # -- parameters of the user -----------------------------------------------------------------
 
     def params(self, weights: Vector, means: Vector, covariances: Vector) -> MixtureParams:
         """Return parameters with these values, in working coordinates; the floor applies."""
         gate = self.gate.params(np.asarray(weights, dtype=np.float64))
         component = self.component.params(means, covariances)
-        return MixtureParams(gate, component, component.log_norm + gate.log_weights)
+        return self.assemble(gate, component)
 
     def with_gate(self, params: MixtureParams, weights: Vector) -> MixtureParams:
         """Return the same components with other weights."""
