@@ -30,6 +30,11 @@ std::string shape_text(const py::array& array) {
   return text + (array.ndim() == 1 ? ",)" : ")");
 }
 
+void check_aligned(const py::array& array, const Argument& argument) {
+  if (!(array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_))
+    raise_value(argument, "be aligned", "an unaligned array");
+}
+
 py::array as_array(const py::object& object, const Argument& argument) {
   if (!py::isinstance<py::array>(object)) raise_type(argument, "be a numpy array", py::str(py::type::of(object)));
   return py::reinterpret_borrow<py::array>(object);

@@ -24,6 +24,7 @@ struct Argument {
 [[noreturn]] void raise_type(const Argument& argument, const std::string& expected, const std::string& got);
 
 std::string shape_text(const py::array& array);
+void check_aligned(const py::array& array, const Argument& argument);
 py::array as_array(const py::object& object, const Argument& argument);
 
 namespace detail {

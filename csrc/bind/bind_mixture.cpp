@@ -135,6 +135,7 @@ void read_source(const char* function, AssignJob& job, const py::object& labels,
       if (resp.ndim() != 2 || resp.shape(0) != job.rows.n || resp.shape(1) != job.n_components)
         raise_value(who, "have shape (" + std::to_string(job.rows.n) + ", " + std::to_string(job.n_components) + ")",
                     shape_text(resp));
+      check_aligned(resp, who);
       job.resp = static_cast<const double*>(resp.data());
       job.resp_row_stride = resp.strides(0);
       job.resp_col_stride = resp.strides(1);

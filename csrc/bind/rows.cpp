@@ -20,7 +20,7 @@ Rows::Rows(const py::object& x, const py::object& sample_weight, const py::objec
   view_.dtype = dtype_of(array, who);
   view_.d = static_cast<int32_t>(extent(x, who, 2, 1));
   view_.n = array.shape(0);
-  if (!(array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_)) raise_value(who, "be aligned", "an unaligned array");
+  check_aligned(array, who);
   view_.data = array.data();
   view_.row_stride = array.strides(0);
   view_.col_stride = array.strides(1);
