@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from typing import TypeAlias
 
@@ -29,18 +29,12 @@ class Layout:
     @cached_property
     def bounds(self) -> dict[str, tuple[int, int, Shape]]:
         """Start, stop and shape of every window."""
-        found = {}
-        start = 0
-        for name, shape in self.windows.items():
-            stop = start + prod(shape)
-            found[name] = (start, stop, shape)
-            start = stop
-        return found
+        return _bounds(tuple(self.windows.items()))
 
     @cached_property
     def size(self) -> int:
         """Length of the flat vector."""
-        return sum(prod(shape) for shape in self.windows.values())
+        return max((stop for _, stop, _ in self.bounds.values()), default=0)
 
     def zeros(self) -> Stats:
         """Return the statistics of no rows."""
@@ -56,6 +50,18 @@ class Layout:
 
     def __repr__(self) -> str:
         return f"Layout({self.windows})"
+
+
+@lru_cache(maxsize=64)
+def _bounds(windows: tuple[tuple[str, Shape], ...]) -> dict[str, tuple[int, int, Shape]]:
+    """Made once for each layout, because a small fit takes hardly longer."""
+    found = {}
+    start = 0
+    for name, shape in windows:
+        stop = start + prod(shape)
+        found[name] = (start, stop, shape)
+        start = stop
+    return found
 
 
 class Stats:

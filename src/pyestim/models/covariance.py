@@ -8,8 +8,8 @@ floored estimate is the exact maximum under that constraint.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
+from functools import cached_property, lru_cache
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,24 +114,38 @@ class Sized:
         self.floor_var = floor_sd * floor_sd
         self.reg_covar = max(reg_covar, SMALLEST_FLOOR)
 
-    @cached_property
+    @property
     def packed_index(self) -> NDArray[np.intp]:
         """Place of entry (i, j) in the packed lower triangle: (d, d)."""
-        i, j = np.indices((self.n_features, self.n_features))
-        low, high = np.minimum(i, j), np.maximum(i, j)
-        return np.asarray(high * (high + 1) // 2 + low)
+        return _triangle(self.n_features).packed_index
 
-    @cached_property
+    @property
     def lower(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows and columns of the lower triangle, in packed order."""
-        rows, columns = np.tril_indices(self.n_features)
-        return rows, columns
+        return _triangle(self.n_features).lower
 
-    @cached_property
+    @property
     def diagonal(self) -> NDArray[np.intp]:
         """Places of the diagonal in the packed lower triangle: (d,)."""
-        i = np.arange(self.n_features)
-        return np.asarray(i * (i + 3) // 2)
+        return _triangle(self.n_features).diagonal
+
+
+class _Triangle(NamedTuple):
+    """Where the entries of a symmetric matrix are in its packed lower triangle."""
+
+    packed_index: NDArray[np.intp]
+    lower: tuple[NDArray[np.intp], NDArray[np.intp]]
+    diagonal: NDArray[np.intp]
+
+
+@lru_cache(maxsize=16)
+def _triangle(d: int) -> _Triangle:
+    """Made once for each size, because a small fit takes hardly longer."""
+    i, j = np.indices((d, d))
+    low, high = np.minimum(i, j), np.maximum(i, j)
+    rows, columns = np.tril_indices(d)
+    each = np.arange(d)
+    return _Triangle(high * (high + 1) // 2 + low, (rows, columns), each * (each + 3) // 2)
 
 
 class Matrices(Sized):
