@@ -187,3 +187,14 @@ def test_interruption_keeps_the_best(monkeypatch):
     assert mixture.report_.sweeps == 3
     assert not mixture.converged_
     assert mixture.lower_bound_ == pytest.approx(mixture.score(X), abs=1e-12)
+
+
+def test_a_collapsed_component_is_not_kept_for_its_likelihood():
+    X = three_groups()
+    X[:6] = 40.0
+    start = {"means_init": [[10.0, 10.0], [40.0, 40.0]], "max_iter": 1000}
+    spurious = GaussianMixture(2, **start).fit(X)
+    dropped = GaussianMixture(2, on_degenerate="drop", **start).fit(X)
+    assert spurious.lower_bound_ > dropped.lower_bound_
+    assert dropped.weights_.tolist() == [1.0, 0.0]
+    np.testing.assert_allclose(dropped.means_[0], X.mean(axis=0), rtol=1e-9)
