@@ -106,7 +106,6 @@ class Watch:
         collapsed = self.collapsed(params, stats)
         if not collapsed.any() or not (params.weights[~collapsed] > 0.0).any():
             return None
-        names = ", ".join(str(k) for k in np.flatnonzero(collapsed))
         if self.policy == "raise":
             k = int(np.flatnonzero(collapsed)[0])
             raise Degenerate(
@@ -114,16 +113,20 @@ class Watch:
                 'reg_covar or another start; or on_degenerate="regularize", "drop" or "reseed".'
             )
         if self.policy == "drop":
-            return _dropped(model, params, collapsed), f"component {names} was dropped."
+            return _without(model, params, collapsed), f"{_named(collapsed)} dropped."
         if n_before >= MOST_RESEEDS:
             return None
         repaired = _reseeded(model, params, collapsed, sweep, n_before)
-        return repaired, f"component {names} was seeded again."
+        return repaired, f"{_named(collapsed)} seeded again."
 
 
-def _dropped(model: Mixture, params: MixtureParams, lost: Mask) -> MixtureParams:
-    gate = model.gate.params(np.where(lost, 0.0, params.weights))
-    return model.assemble(gate, params.component)
+def _named(which: Mask) -> str:
+    names = ", ".join(str(k) for k in np.flatnonzero(which))
+    return f"components {names} were" if which.sum() > 1 else f"component {names} was"
+
+
+def _without(model: Mixture, params: MixtureParams, lost: Mask) -> MixtureParams:
+    return model.with_gate(params, np.where(lost, 0.0, params.weights))
 
 
 def _reseeded(
@@ -140,7 +143,7 @@ def _reseeded(
     kept = np.where(lost, 0.0, params.weights)
     means = params.means.copy()
     n_lost, skipped = int(lost.sum()), n_before * int(structure.min_rows())
-    rows = _least_likely(model, _dropped(model, params, lost), source, skipped + n_lost)
+    rows = _least_likely(model, _without(model, params, lost), source, skipped + n_lost)
     means[lost] = source.take(rows[-n_lost:])[0]
     full = np.array(structure.expand(params.covariances))
     full[lost] = np.tensordot(kept / kept.sum(), full, axes=1)

@@ -12,10 +12,10 @@ from pyestim.data.source import Chunk
 from pyestim.engine.stats import Vector
 
 
-def plain_chunk(z: Vector) -> Chunk:
+def plain_chunk(z: Vector, weight: Vector | None) -> Chunk:
     """Rows (m, d) that are in working coordinates already."""
     d = z.shape[1]
-    rows = _core.native.Rows(z, None, np.zeros(d), np.ones(d))
+    rows = _core.native.Rows(z, weight, np.zeros(d), np.ones(d))
     return Chunk(rows, 0, len(z), False)
 
 

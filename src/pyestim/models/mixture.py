@@ -168,14 +168,7 @@ class Mixture:
 
     def with_gate(self, params: MixtureParams, weights: Vector) -> MixtureParams:
         """Return the same components with other weights."""
-        gate = self.gate.params(weights)
-        return MixtureParams(gate, params.component, params.component.log_norm + gate.log_weights)
-
-    def log_prob(self, params: MixtureParams, z: Vector) -> Vector:
-        """Log-density of rows (m, d) of working coordinates: (m,)."""
-        out = np.empty(len(z))
-        self.rows(params, kernels.plain_chunk(z), log_prob=out)
-        return out
+        return self.assemble(self.gate.params(weights), params.component)
 
     def from_user(
         self, weights: Vector, means: Vector, covariances: Vector, centre: Vector, scale: Vector

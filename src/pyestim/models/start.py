@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyestim.data.source import ArraySource
+from pyestim.data.source import ArraySource, Chunk
 from pyestim.engine.drive import maximise
 from pyestim.engine.stats import Stats, Vector, merge_tree
 from pyestim.engine.stop import Stop
-from pyestim.engine.sweep import LocalSweep
+from pyestim.engine.sweep import LocalSweep, Source
 from pyestim.models import kernels
 from pyestim.models.kmeans import KMeans, KMeansParams
 from pyestim.models.mixture import Mixture, MixtureParams
 
 METHODS = ("kmeans", "k-means++", "random", "random_from_data")
-#: Lloyd sweeps over all rows after those over the subsample.
-LLOYD_SWEEPS = 10
-#: Lloyd sweeps over the subsample.
-SUBSAMPLE_LLOYD_SWEEPS = 100
-#: Lloyd stops when the inertia per row still falls by less than this.
+#: Rows of the sample on which clusters are looked for: this many, or so many per coordinate.
+SAMPLE_ROWS, SAMPLE_ROWS_PER_PARAMETER = 10_000, 50
+#: Lloyd sweeps over the sample, and then over all rows.
+SAMPLE_LLOYD_SWEEPS, LLOYD_SWEEPS = 100, 10
+#: Bound on the fall of the inertia per unit weight that Lloyd's sweeps leave (squared units of the
+#: working coordinates, in which a column varies by about one).
 LLOYD_TOL = 1e-4
 
 
@@ -52,12 +54,14 @@ def make_starts(
         return _from_random(model, source, n_init, rng)
     if init == "random_from_data":
         centres = _random_rows(model, source, n_init, rng)
-        return _one_row_each(model, source, centres)
-    centres = plusplus_centres(model.n_components, source, n_init, rng)
+        return assigned(model, source, "nearest", centres)
+    sample = _sample(model.n_components, source)
+    centres = plusplus_centres(model.n_components, sample, n_init, rng)
     if init == "kmeans":
-        centres = lloyd(source, centres)
-        return _from_nearest(model, source, centres)
-    return _one_row_each(model, source, centres)
+        centres = lloyd(sample, centres, SAMPLE_LLOYD_SWEEPS)
+        if len(sample.z) < source.n_effective:
+            centres = lloyd(source, centres, LLOYD_SWEEPS)
+    return assigned(model, source, "nearest", centres)
 
 
 def with_given(
@@ -129,10 +133,6 @@ def _from_random(
     return assigned(model, source, "random", means, seeds=seeds)
 
 
-def _from_nearest(model: Mixture, source: ArraySource, centres: Vector) -> list[MixtureParams]:
-    return assigned(model, source, "nearest", centres)
-
-
 def _random_rows(
     model: Mixture, source: ArraySource, n_init: int, rng: np.random.RandomState
 ) -> Vector:
@@ -145,49 +145,70 @@ def _random_rows(
 
 def _choice(source: ArraySource, size: int, rng: np.random.RandomState) -> NDArray[np.intp]:
     n = source.n_effective
-    if size <= n:
-        places = rng.choice(n, size, replace=False) if n < 10**6 else _distinct(n, size, rng)
-    else:
+    if size > n:
         places = rng.randint(0, n, size=size)
+    elif 2 * size > n:
+        places = rng.permutation(n)[:size]
+    else:
+        places = _distinct(n, size, rng)
     return places if source.present is None else source.present[places]
 
 
 def _distinct(n: int, size: int, rng: np.random.RandomState) -> NDArray[np.intp]:
     """Distinct places below a large ``n`` without a permutation of ``n``."""
-    found: dict[int, None] = {}
+    found: dict[int, None] = {}  # a set that keeps the order
     while len(found) < size:
         found.update(dict.fromkeys(rng.randint(0, n, size=size).tolist()))
     return np.array(list(found)[:size])
 
 
-def _one_row_each(model: Mixture, source: ArraySource, centres: Vector) -> list[MixtureParams]:
-    """Equal weights, given means, and the covariance of all rows divided among components."""
-    return _from_nearest(model, source, centres)
+class _Sample:
+    """Rows in working coordinates as a source of their own.
+
+    Parameters
+    ----------
+    z : ndarray of shape (m, d)
+    weight : ndarray of shape (m,), optional
+    """
+
+    eps = float(np.finfo(np.float64).eps)
+    backend = "sample"
+
+    def __init__(self, z: Vector, weight: Vector | None) -> None:
+        self.z, self.weight = z, weight
+        self.weight_sum = float(len(z) if weight is None else weight.sum())
+        self._chunk = kernels.plain_chunk(z, weight)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield all rows at once."""
+        yield self._chunk
+
+
+def _sample(n_clusters: int, source: ArraySource) -> _Sample:
+    wanted = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_PARAMETER * n_clusters * source.n_features)
+    z, weight = source.take(source.spread_indices(wanted))
+    return _Sample(z, None if source.sample_weight is None else weight)
 
 
 def plusplus_centres(
-    n_clusters: int, source: ArraySource, n_init: int, rng: np.random.RandomState
+    n_clusters: int, sample: _Sample, n_init: int, rng: np.random.RandomState
 ) -> Vector:
-    """Greedy k-means++ on a subsample, then nothing: (n_init, K, d)."""
-    wanted = max(10_000, 50 * n_clusters * source.n_features)
-    z, weight = source.take(source.spread_indices(wanted))
+    """Centres by greedy k-means++ on a sample: (n_init, K, d)."""
     n_trials = 2 + int(np.log(n_clusters))
     uniforms = rng.uniform(size=(n_init, n_clusters, n_trials))
-    weights = None if source.sample_weight is None else weight
-    chosen = kernels.kmeans_plusplus(z, weights, n_clusters, uniforms)
-    return np.ascontiguousarray(z[chosen])
+    chosen = kernels.kmeans_plusplus(sample.z, sample.weight, n_clusters, uniforms)
+    return np.ascontiguousarray(sample.z[chosen])
 
 
-def lloyd(source: ArraySource, centres: Vector) -> Vector:
-    """A few Lloyd sweeps over all rows: (n_init, K, d)."""
-    model = KMeans(centres.shape[1], source.n_features)
-    sweep = LocalSweep(model, source)
+def lloyd(source: Source, centres: Vector, max_sweeps: int) -> Vector:
+    """Lloyd sweeps from every restart's centres: (n_init, K, d)."""
+    model = KMeans(*centres.shape[1:])
     fits = maximise(
         model,
-        sweep,
+        LocalSweep(model, source),
         [KMeansParams(c) for c in centres],
         stop=Stop(tol=LLOYD_TOL),
         accelerate=None,
-        max_sweeps=LLOYD_SWEEPS,
+        max_sweeps=max_sweeps,
     )
     return np.array([p.centres for p in fits.all_params])
