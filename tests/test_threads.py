@@ -166,6 +166,16 @@ class TestEnvironment:
 
 
 @pytest.mark.once
+def test_blas_is_single_threaded_inside_lanes_where_it_is_called():
+    blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
+    with blas.limit(limits=2):
+        with _core.blas_in_lanes(200):
+            assert {library["num_threads"] for library in blas.info()} == {1}
+        with _core.blas_in_lanes(3):
+            assert {library["num_threads"] for library in blas.info()} == {2}
+
+
+@pytest.mark.once
 def test_overlapping_needs_of_single_threaded_blas_restore_the_limit():
     blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
     with blas.limit(limits=2):

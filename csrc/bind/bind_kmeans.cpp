@@ -17,7 +17,7 @@ void kmeans_sweep(Context& context, const Rows& rows, int64_t start, int64_t sto
   job.n_clusters = static_cast<int32_t>(n_clusters);
   job.centres = input<double>(centres, who, {n_candidates, n_clusters, job.rows.d});
   job.accurate = accurate;
-  sweep(context, function, context.kernels.kmeans, &job, start, stop, n_candidates, out);
+  sweep(context, function, *context.kernels.kmeans, &job, start, stop, n_candidates, out);
 }
 
 void kmeans_plusplus(Context& context, const py::object& z, const py::object& weight, int64_t n_clusters,
@@ -39,14 +39,14 @@ void kmeans_plusplus(Context& context, const py::object& z, const py::object& we
   job.n_trials = static_cast<int32_t>(n_trials);
   job.uniforms = input<double>(uniforms, {function, "uniforms"}, {n_candidates, n_clusters, n_trials});
   job.out_index = output<int64_t>(out_index, {function, "out_index"}, {n_candidates, n_clusters});
-  items(context, function, context.kernels.kmeans_plusplus, &job, n_candidates);
+  items(context, function, *context.kernels.kmeans_plusplus, &job, n_candidates);
 }
 
 void column_moments(Context& context, const Rows& rows, int64_t start, int64_t stop, const py::object& out) {
   constexpr const char* function = "column_moments";
   rows.check_range(function, start, stop);
   const MomentsJob job{rows.view()};
-  sweep_one(context, function, context.kernels.moments, &job, start, stop, out);
+  sweep_one(context, function, *context.kernels.moments, &job, start, stop, out);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ py::array_t<int64_t> factorise(Context& context, const py::object& cov, const py
   py::array_t<int64_t> status(n_matrices);
   job.status = status.mutable_data();
   job.blas = context.blas_calls();
-  items(context, function, context.kernels.factorise, &job, n_matrices);
+  items(context, function, *context.kernels.factorise, &job, n_matrices);
   return status;
 }
 

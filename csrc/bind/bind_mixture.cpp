@@ -74,7 +74,7 @@ void mixture_sweep(Context& context, const Rows& rows, int64_t start, int64_t st
   job.factors = factors_of(function, factors, job.family, shape, job.rows.d);
   job.accurate = accurate;
   job.blas = context.blas_calls();
-  sweep(context, function, context.kernels.mixture, &job, start, stop, shape.n_candidates, out);
+  sweep(context, function, *context.kernels.mixture, &job, start, stop, shape.n_candidates, out);
 }
 
 void mixture_rows(Context& context, const Rows& rows, int64_t start, int64_t stop, const std::string& family,
@@ -113,7 +113,7 @@ void mixture_rows(Context& context, const Rows& rows, int64_t start, int64_t sto
   job.resp = optional_output<double>(resp, {function, "resp"}, {m, k});
   job.labels = optional_output<int64_t>(labels, {function, "labels"}, {m});
   job.log_resp = log_resp;
-  sweep(context, function, context.kernels.mixture_rows, &job, start, stop, 1, py::none());
+  sweep(context, function, *context.kernels.mixture_rows, &job, start, stop, 1, py::none());
 }
 
 // What the source of the responsibilities needs: labels, responsibilities or seeds.
@@ -159,7 +159,7 @@ void assign_sweep(Context& context, const Rows& rows, int64_t start, int64_t sto
   read_source(function, job, labels, responsibilities, seeds);
   job.accurate = accurate;
   job.blas = context.blas_calls();
-  sweep(context, function, context.kernels.assign, &job, start, stop, shape.n_candidates, out);
+  sweep(context, function, *context.kernels.assign, &job, start, stop, shape.n_candidates, out);
 }
 
 }  // namespace

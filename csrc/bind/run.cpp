@@ -11,13 +11,6 @@ Status without_gil(Function&& function) {
   return function();
 }
 
-template <class Op>
-const Op& present(const Context& context, const char* function, const Op* op) {
-  if (op) return *op;
-  throw std::runtime_error(std::string(function) + ": the level " + context.kernels.level +
-                           " of this build has no such kernel.");
-}
-
 void run(Context& context, const char* function, const SweepOp& op, const void* job, int64_t start, int64_t stop,
          int64_t n_candidates, double* out) {
   raise_status(function, without_gil([&] {
@@ -41,22 +34,19 @@ void raise_status(const char* function, Status status) {
   }
 }
 
-void sweep(Context& context, const char* function, const SweepOp* op_or_null, const void* job, int64_t start,
-           int64_t stop, int64_t n_candidates, const py::object& out) {
-  const SweepOp& op = present(context, function, op_or_null);
+void sweep(Context& context, const char* function, const SweepOp& op, const void* job, int64_t start, int64_t stop,
+           int64_t n_candidates, const py::object& out) {
   const int64_t size = op.stat_size(job);
   run(context, function, op, job, start, stop, n_candidates,
       size ? output<double>(out, {function, "out"}, {n_candidates, size}) : nullptr);
 }
 
-void sweep_one(Context& context, const char* function, const SweepOp* op_or_null, const void* job, int64_t start,
-               int64_t stop, const py::object& out) {
-  const SweepOp& op = present(context, function, op_or_null);
+void sweep_one(Context& context, const char* function, const SweepOp& op, const void* job, int64_t start, int64_t stop,
+               const py::object& out) {
   run(context, function, op, job, start, stop, 1, output<double>(out, {function, "out"}, {op.stat_size(job)}));
 }
 
-void items(Context& context, const char* function, const ItemOp* op_or_null, const void* job, int64_t n_items) {
-  const ItemOp& op = present(context, function, op_or_null);
+void items(Context& context, const char* function, const ItemOp& op, const void* job, int64_t n_items) {
   raise_status(function,
                without_gil([&] { return run_items(context.pool, op, job, context.kernels.vector_bytes, n_items); }));
 }

@@ -11,15 +11,15 @@ void raise_status(const char* function, Status status);
 
 // One sweep over rows [start, stop). out: (n_candidates, stat_size) float64, overwritten; ignored by operations without
 // statistics.
-void sweep(Context& context, const char* function, const SweepOp* op, const void* job, int64_t start, int64_t stop,
+void sweep(Context& context, const char* function, const SweepOp& op, const void* job, int64_t start, int64_t stop,
            int64_t n_candidates, const py::object& out);
 
 // The same with one candidate and a vector of statistics that has no axis for it.
-void sweep_one(Context& context, const char* function, const SweepOp* op, const void* job, int64_t start, int64_t stop,
+void sweep_one(Context& context, const char* function, const SweepOp& op, const void* job, int64_t start, int64_t stop,
                const py::object& out);
 
 // Items 0 .. n_items - 1.
-void items(Context& context, const char* function, const ItemOp* op, const void* job, int64_t n_items);
+void items(Context& context, const char* function, const ItemOp& op, const void* job, int64_t n_items);
 
 // exp or log of n numbers.
 void apply_math(Context& context, const char* function, const MathJob& job, int64_t n);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import scipy
@@ -18,6 +19,7 @@ from pyestim._threads import (
 from pyestim._version import __version__
 
 __all__ = [
+    "blas_in_lanes",
     "build_info",
     "context",
     "get_num_threads",
@@ -27,6 +29,8 @@ __all__ = [
 ]
 
 LEVEL_VARIABLE = "PYESTIM_ISA"
+#: Kernels do smaller matrices by themselves; what they leave to BLAS is larger than this.
+BLAS_FROM = 64
 
 
 def _chosen_level() -> str | None:
@@ -71,6 +75,14 @@ _context = _create_context()
 def context() -> native.Context:
     """Return the context that every sweep of this process uses."""
     return _context
+
+
+def blas_in_lanes(order: int) -> AbstractContextManager[None]:
+    """Return what to hold while kernels may call BLAS on matrices of this order from many threads.
+
+    Each of our threads is to run its own BLAS call: the library's threads would only queue up.
+    """
+    return single_threaded_blas() if order >= BLAS_FROM else nullcontext()
 
 
 def get_num_threads() -> int:

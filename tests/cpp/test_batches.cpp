@@ -41,7 +41,6 @@ TEST(factors_invert_their_matrices) {
 }
 
 TEST(kmeans_plusplus_chooses_distinct_rows) {
-  if (!available_tables()[0]->kmeans_plusplus) return;
   const Data data(200, 3, Layout::c_order, Dtype::float64, true, 5);
   for (const KernelTable* table : available_tables()) {
     constexpr int32_t n_candidates = 3, n_clusters = 9, n_trials = 4;

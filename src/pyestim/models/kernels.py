@@ -115,5 +115,6 @@ def factorise(covariances: Vector) -> tuple[Vector, Vector, bool]:
     """Inverse Cholesky factors (B, d, d), their log-determinants (B,), whether all succeeded."""
     factors = np.empty(covariances.shape)
     log_det = np.empty(len(covariances))
-    status = _core.native.factorise(_core.context(), covariances, factors, log_det)
+    with _core.blas_in_lanes(covariances.shape[-1]):
+        status = _core.native.factorise(_core.context(), covariances, factors, log_det)
     return factors, log_det, not status.any()
