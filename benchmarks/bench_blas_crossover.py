@@ -1,4 +1,4 @@
-"""From which number of features on would BLAS do a full-covariance sweep faster than our kernels?
+"""Where BLAS would do a full-covariance sweep faster than our kernels.
 
 BLAS would need, per component and row, one triangular product (``dtrmm``) for the E-step and one
 rank-k update (``dsyrk``) for the M-step; its time here is the time of these two calls alone, on

@@ -2,8 +2,8 @@
 //
 // Include inside the namespace of the level, after kernel/mixture.hpp.
 //
-// E-step: y = x s - mean s, sum of y^2; never the expanded square, it cancels.  M-step: features in lanes, t = z - mean,
-// u = r t, sums of u and u t; rows that count for no component of a tile are left out.
+// E-step: y = x s - mean s, sum of y^2; never the expanded square, it cancels.  M-step: features in lanes, t = z -
+// mean, u = r t, sums of u and u t; rows that count for no component of a tile are left out.
 #pragma once
 
 template <class T>
@@ -219,6 +219,6 @@ struct GaussianDiag {
     }
   }
 
-  static constexpr ComponentOps<T> ops = {packed_bytes, scratch_bytes, wants_groups, block_rows, false,  pack,
+  static constexpr ComponentOps<T> ops = {packed_bytes, scratch_bytes, wants_groups, block_rows, false, pack,
                                           quad,         nullptr,       nullptr,      accumulate, finish};
 };

@@ -3,7 +3,8 @@
 // Include inside the namespace of the level, after kernel/mixture.hpp and component/outer_products.hpp.
 //
 // E-step: y = F z - F mean with rows in lanes; F is packed in groups of Tile::factor_rows rows, [column][row], so that
-// one tile keeps vectors x factor_rows sums in registers.  d <= 4: y = F (z - mean), unrolled, nothing leaves registers.
+// one tile keeps vectors x factor_rows sums in registers.  d <= 4: y = F (z - mean), unrolled, nothing leaves
+// registers.
 #pragma once
 
 // Rows i0.. of a packed lower triangular factor: [column][group row], columns 0 .. i0 + rows.
@@ -167,7 +168,8 @@ struct GaussianFull {
       for (int a = 0; a < u; ++a) distance[a] = broadcast(T(0));
       const T* f = factor;
       int i0 = 0;
-      for (; i0 + group <= d; f += (i0 + group) * group, i0 += group) add_squares<group>(x, f, start + i0, i0, distance);
+      for (; i0 + group <= d; f += (i0 + group) * group, i0 += group)
+        add_squares<group>(x, f, start + i0, i0, distance);
       if (d - i0 == 1) add_squares<1>(x, f, start + i0, i0, distance);
       if (d - i0 == 2) add_squares<2>(x, f, start + i0, i0, distance);
       if (d - i0 == 3) add_squares<3>(x, f, start + i0, i0, distance);
@@ -183,11 +185,20 @@ struct GaussianFull {
       const T* mean = p.mean + int64_t(k) * p.wide;
       T* out = quad + int64_t(k) * S::stride;
       switch (shape.d) {
-        case 1: quad_in_registers<1>(block, factor, mean, out); break;
-        case 2: quad_in_registers<2>(block, factor, mean, out); break;
-        case 3: quad_in_registers<3>(block, factor, mean, out); break;
-        case 4: quad_in_registers<4>(block, factor, mean, out); break;
-        default: quad_by_groups(block, factor, p.start + int64_t(k) * shape.d, out);
+        case 1:
+          quad_in_registers<1>(block, factor, mean, out);
+          break;
+        case 2:
+          quad_in_registers<2>(block, factor, mean, out);
+          break;
+        case 3:
+          quad_in_registers<3>(block, factor, mean, out);
+          break;
+        case 4:
+          quad_in_registers<4>(block, factor, mean, out);
+          break;
+        default:
+          quad_by_groups(block, factor, p.start + int64_t(k) * shape.d, out);
       }
     }
   }
@@ -244,14 +255,21 @@ struct GaussianFull {
       double* first = moments.first + int64_t(k) * shape.d;
       double* second = moments.second + k * shape.triangle();
       switch (shape.d) {
-        case 1: moments_in_registers<1, 0, 1>(block, r, mean, first, second); break;
-        case 2: moments_in_registers<2, 0, 2>(block, r, mean, first, second); break;
-        case 3: moments_in_registers<3, 0, 3>(block, r, mean, first, second); break;
+        case 1:
+          moments_in_registers<1, 0, 1>(block, r, mean, first, second);
+          break;
+        case 2:
+          moments_in_registers<2, 0, 2>(block, r, mean, first, second);
+          break;
+        case 3:
+          moments_in_registers<3, 0, 3>(block, r, mean, first, second);
+          break;
         case 4:
           moments_in_registers<4, 0, 3>(block, r, mean, first, second);
           moments_in_registers<4, 3, 4>(block, r, mean, first, second);
           break;
-        default: OuterProducts<T>::accumulate(block, r, mean, outer, first, second);
+        default:
+          OuterProducts<T>::accumulate(block, r, mean, outer, first, second);
       }
     }
   }
@@ -266,6 +284,6 @@ struct GaussianFull {
     }
   }
 
-  static constexpr ComponentOps<T> ops = {packed_bytes, scratch_bytes, wants_groups, block_rows, false,  pack,
+  static constexpr ComponentOps<T> ops = {packed_bytes, scratch_bytes, wants_groups, block_rows, false, pack,
                                           quad,         nullptr,       nullptr,      accumulate, finish};
 };

@@ -12,10 +12,10 @@ struct GaussianSpherical {
   static constexpr int w = S::width, u = S::vectors;
 
   struct Packed {
-    T* square;          // (K,) 1 / variance; 1 where only the means are known
-    double* per_quad;   // (K,) |z - mean|^2 = per_quad * quad
-    T* mean;            // (K, padded d)
-    double* delta;      // (K, d)
+    T* square;         // (K,) 1 / variance; 1 where only the means are known
+    double* per_quad;  // (K,) |z - mean|^2 = per_quad * quad
+    T* mean;           // (K, padded d)
+    double* delta;     // (K, d)
     int wide;
   };
 

@@ -16,13 +16,13 @@ struct GaussianTied {
   static constexpr double near = sizeof(T) == 8 ? 1e4 : 1e2;
 
   struct Packed {
-    T* factor;          // packed as in GaussianFull
-    T* white_mean;      // (K, d) F mean
-    T* one;             // (K,) ones: squared scale of the distances
-    T* mean;            // (K, padded d)
-    double* delta;      // (K, d)
-    double* exact;      // (K, d) mean - shift in float64
-    int64_t* centred;   // 1: fully centred path
+    T* factor;         // packed as in GaussianFull
+    T* white_mean;     // (K, d) F mean
+    T* one;            // (K,) ones: squared scale of the distances
+    T* mean;           // (K, padded d)
+    double* delta;     // (K, d)
+    double* exact;     // (K, d) mean - shift in float64
+    int64_t* centred;  // 1: fully centred path
     int wide;
   };
 
@@ -191,6 +191,6 @@ struct GaussianTied {
     }
   }
 
-  static constexpr ComponentOps<T> ops = {packed_bytes, scratch_bytes, wants_groups, block_rows, false,  pack,
+  static constexpr ComponentOps<T> ops = {packed_bytes, scratch_bytes, wants_groups, block_rows, false, pack,
                                           quad,         begin_leaf,    share,        accumulate, finish};
 };

@@ -136,7 +136,8 @@ struct LogSumExp {
       auto far = most[0] < broadcast(lost_below<T>);
 #pragma GCC unroll 4
       for (int a = 1; a < u; ++a) far = far | (most[a] < broadcast(lost_below<T>));
-      if (any(far)) [[unlikely]] note_lost(row, lost);
+      if (any(far)) [[unlikely]]
+        note_lost(row, lost);
       exponentials(row, most);
     }
     logarithms(padded);

@@ -17,7 +17,6 @@ struct Parameters {
   const double* means;    // (K, d)
   const double* factors;  // null: only the means matter (moments for responsibilities from elsewhere)
   const double* shift;    // (d,) of Working
-  const Blas* blas;
 };
 
 // The mean of component k rounded to T, about the rounded origin; delta (d,): rounded mean - mean.

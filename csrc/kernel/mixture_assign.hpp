@@ -6,8 +6,7 @@
 namespace mixture_assign {
 
 MixtureParameters parameters_of(const AssignJob& job) {
-  return {job.rows, job.family,  {job.n_components, job.rows.d}, job.n_candidates, nullptr, job.means,
-          nullptr,  job.blas};
+  return {job.rows, job.family, {job.n_components, job.rows.d}, job.n_candidates, nullptr, job.means, nullptr};
 }
 
 // Spherical components without factors measure |z - mean|^2: for the nearest mean, and for spherical second moments.
@@ -112,7 +111,8 @@ void from_random(const AssignJob& job, int c, int64_t first, const MixtureScratc
     PhiloxWords words{};
     for (int k = 0; k < job.n_components; ++k) {
       if (k % 2 == 0) {
-        words = philox({{uint32_t(row), uint32_t(row >> 32), uint32_t(k / 2), 0}}, uint32_t(seed), uint32_t(seed >> 32));
+        words =
+            philox({{uint32_t(row), uint32_t(row >> 32), uint32_t(k / 2), 0}}, uint32_t(seed), uint32_t(seed >> 32));
       }
       const double u = uniform_of(words.word[k % 2 * 2], words.word[k % 2 * 2 + 1]);
       s.resp[int64_t(k) * stride + i] = T(u);
@@ -141,10 +141,17 @@ void ignore_unlabelled(const AssignJob& job, int64_t first, double factor, Block
 template <class T>
 double responsibilities(const AssignJob& job, int c, int64_t first, const MixtureScratch<T>& s) {
   switch (job.source) {
-    case Source::nearest: return nearest(s, job.n_components);
-    case Source::labels: from_labels(job, first, s); return 0;
-    case Source::given: from_array(job, first, s); return 0;
-    default: from_random(job, c, first, s); return 0;
+    case Source::nearest:
+      return nearest(s, job.n_components);
+    case Source::labels:
+      from_labels(job, first, s);
+      return 0;
+    case Source::given:
+      from_array(job, first, s);
+      return 0;
+    default:
+      from_random(job, c, first, s);
+      return 0;
   }
 }
 
@@ -160,21 +167,23 @@ bool leaf_in(const AssignJob& job, const PackedMixture<T>& packed, const PackedM
   Arena arena = arena_at(scratch);
   MixtureScratch<T> s = carve_mixture(arena, ops, shape, true);
   const double factor = sizeof(T) == 4 ? weight_factor(job.rows, begin, end) : 1.0;
-  const int step = ops.block_rows(shape);
+  const int step = block_step(ops, shape);
   for (int64_t row = begin; row < end; row += step) {
     const int count = int(end - row < step ? end - row : step);
     look_ahead(job.rows, row + count, end, s.block);
     if (!load_block<In, T>(job.rows, packed.working, row, count, factor, s.block)) return false;
     if (job.source == Source::labels) ignore_unlabelled(job, row, factor, s.block);
     for (int c = 0; c < job.n_candidates; ++c) {
-      if (measure) distance_ops.quad(s.block, shape, distances.component + c * distances.component_bytes, s.quad, nullptr);
+      if (measure)
+        distance_ops.quad(s.block, shape, distances.component + c * distances.component_bytes, s.quad, nullptr);
       stats[c * size] += responsibilities(job, c, row, s);
       stats[c * size + 1] += s.block.weight_sum;
       const Moments moments = moments_of(stats + c * size, shape);
       for (int k = 0; k < shape.n_components; ++k) {
         moments.resp_sum[k] += sum_of(s.resp + int64_t(k) * Tile<T>::stride, s.block.padded);
       }
-      ops.accumulate(s.block, shape, packed.component + c * packed.component_bytes, s.quad, s.resp, moments, s.component);
+      ops.accumulate(s.block, shape, packed.component + c * packed.component_bytes, s.quad, s.resp, moments,
+                     s.component);
     }
   }
   for (int c = 0; c < job.n_candidates; ++c) {

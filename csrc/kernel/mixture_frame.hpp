@@ -14,10 +14,14 @@ const ComponentOps<T>& ops_of(Family family) {
 
 PYESTIM_INLINE int64_t second_size(Family family, Shape shape) {
   switch (family) {
-    case Family::full: return shape.n_components * shape.triangle();
-    case Family::tied: return shape.triangle();
-    case Family::diag: return int64_t(shape.n_components) * shape.d;
-    default: return shape.n_components;
+    case Family::full:
+      return shape.n_components * shape.triangle();
+    case Family::tied:
+      return shape.triangle();
+    case Family::diag:
+      return int64_t(shape.n_components) * shape.d;
+    default:
+      return shape.n_components;
   }
 }
 
@@ -27,10 +31,14 @@ PYESTIM_INLINE int64_t stats_size(Family family, Shape shape) {
 
 PYESTIM_INLINE int64_t factor_size(Family family, Shape shape) {
   switch (family) {
-    case Family::full: return int64_t(shape.n_components) * shape.d * shape.d;
-    case Family::tied: return int64_t(shape.d) * shape.d;
-    case Family::diag: return int64_t(shape.n_components) * shape.d;
-    default: return shape.n_components;
+    case Family::full:
+      return int64_t(shape.n_components) * shape.d * shape.d;
+    case Family::tied:
+      return int64_t(shape.d) * shape.d;
+    case Family::diag:
+      return int64_t(shape.n_components) * shape.d;
+    default:
+      return shape.n_components;
   }
 }
 
@@ -80,7 +88,6 @@ struct MixtureParameters {
   const double* log_offset;  // null: none
   const double* means;
   const double* factors;  // null: none
-  const Blas* blas;
 };
 
 template <class T>
@@ -94,7 +101,7 @@ void pack_mixture(const MixtureParameters& m, const PackedMixture<T>& p) {
   }
   for (int c = 0; c < m.n_candidates; ++c) {
     const double* factors = m.factors == nullptr ? nullptr : m.factors + c * factor_size(m.family, m.shape);
-    const Parameters parameters{m.means + c * k * m.shape.d, factors, p.working.shift, m.blas};
+    const Parameters parameters{m.means + c * k * m.shape.d, factors, p.working.shift};
     ops_of<T>(m.family).pack(m.shape, parameters, p.component + c * p.component_bytes);
   }
 }
@@ -121,6 +128,16 @@ MixtureScratch<T> carve_mixture(Arena& arena, const ComponentOps<T>& ops, Shape 
   s.share = arena.take<T>(S::stride);
   s.component = arena.take<char>(ops.scratch_bytes(shape));
   return s;
+}
+
+// Rows of a block: what the component wants, fewer where so many components would push (K, rows) out of the second
+// cache.
+template <class T>
+PYESTIM_INLINE int block_step(const ComponentOps<T>& ops, Shape shape) {
+  constexpr int64_t most_bytes = 256 * 1024;
+  const int wanted = ops.block_rows(shape), least = 4 * Tile<T>::panel;
+  const int64_t fitting = most_bytes / (int64_t(sizeof(T)) * shape.n_components) / Tile<T>::panel * Tile<T>::panel;
+  return fitting >= wanted ? wanted : (fitting > least ? int(fitting) : (least < wanted ? least : wanted));
 }
 
 // float32 weights are brought near 1 by a power of two per leaf, so that none overflows.
@@ -170,10 +187,14 @@ PYESTIM_INLINE int64_t mixture_scratch_bytes(Family family, Shape shape, const R
 PYESTIM_INLINE double mixture_row_flops(Family family, Shape shape) {
   const double k = shape.n_components, d = shape.d;
   switch (family) {
-    case Family::full: return k * (2 * d * (d + 1) + 6 * d + 40);
-    case Family::tied: return 2 * d * (d + 1) + k * (5 * d + 40);
-    case Family::diag: return k * (8 * d + 40);
-    default: return k * (5 * d + 40);
+    case Family::full:
+      return k * (2 * d * (d + 1) + 6 * d + 40);
+    case Family::tied:
+      return 2 * d * (d + 1) + k * (5 * d + 40);
+    case Family::diag:
+      return k * (8 * d + 40);
+    default:
+      return k * (5 * d + 40);
   }
 }
 
@@ -205,5 +226,5 @@ PYESTIM_INLINE void pack_both(const MixtureParameters& m, bool accurate, void* p
 PYESTIM_INLINE Shape shape_of(const MixtureJob& job) { return {job.n_components, job.rows.d}; }
 
 PYESTIM_INLINE MixtureParameters parameters_of(const MixtureJob& job) {
-  return {job.rows, job.family, shape_of(job), job.n_candidates, job.log_offset, job.means, job.factors, job.blas};
+  return {job.rows, job.family, shape_of(job), job.n_candidates, job.log_offset, job.means, job.factors};
 }

@@ -41,7 +41,8 @@ void candidate_block(const MixtureJob& job, const PackedMixture<T>& packed, int 
   const void* component = packed.component + c * packed.component_bytes;
   ops.quad(s.block, shape, component, s.quad, s.component);
   const ConstantGate<T> gate{packed.offset + int64_t(c) * shape.n_components};
-  const LogSumExp<T, ConstantGate<T>> soft{s.quad, gate, shape.n_components, s.block.weight, s.resp, s.log_total, s.share};
+  const LogSumExp<T, ConstantGate<T>> soft{s.quad,      gate,   shape.n_components, s.block.weight, s.resp,
+                                           s.log_total, s.share};
   const Moments moments = moments_of(stats, shape);
   stats[0] += soft.run(s.block.padded, moments.resp_sum);
   stats[1] += s.block.weight_sum;
@@ -68,7 +69,7 @@ bool leaf_in(const MixtureJob& job, const PackedMixture<T>& packed, int64_t begi
   MixtureScratch<T> s = carve_mixture(arena, ops, shape, false);
   const double factor = sizeof(T) == 4 ? weight_factor(job.rows, begin, end) : 1.0;
   if (ops.begin_leaf != nullptr) ops.begin_leaf(shape, s.component);
-  const int step = ops.block_rows(shape);
+  const int step = block_step(ops, shape);
   for (int64_t row = begin; row < end; row += step) {
     const int count = int(end - row < step ? end - row : step);
     look_ahead(job.rows, row + count, end, s.block);

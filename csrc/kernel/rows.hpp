@@ -14,8 +14,8 @@ struct Block {
   int padded;  // up to whole panels; pad rows repeat the last real one and weigh nothing
   int d;
   T* panels;
-  T* groups;       // null: nobody asks for them
-  T* weight;       // (padded,)
+  T* groups;  // null: nobody asks for them
+  T* weight;  // (padded,)
   T weight_max;
   double weight_sum;
   bool unit_weights;

@@ -12,11 +12,11 @@ constexpr bool many_registers = false;  // 16
 template <class T>
 struct Tile {
   static constexpr int width = Pack<T>::width;
-  static constexpr int vectors = many_registers ? 4 : 3;  // vectors of rows that one E-step tile works on
-  static constexpr int panel = vectors * width;           // rows of a panel
-  static constexpr int factor_rows = 4;                   // rows of the packed factor that one tile works on
-  static constexpr int outer_rows = many_registers ? 8 : 4;     // tile of sums of outer products: entries broadcast ...
-  static constexpr int outer_vectors = 3;                       // ... times vectors of columns
+  static constexpr int vectors = many_registers ? 4 : 3;     // vectors of rows that one E-step tile works on
+  static constexpr int panel = vectors * width;              // rows of a panel
+  static constexpr int factor_rows = 4;                      // rows of the packed factor that one tile works on
+  static constexpr int outer_rows = many_registers ? 8 : 4;  // tile of sums of outer products: entries broadcast ...
+  static constexpr int outer_vectors = 3;                    // ... times vectors of columns
   static constexpr int distance_components = many_registers ? 4 : 3;  // tile of squared distances: x `vectors`
   static constexpr int block = (many_registers ? 256 : 192) * 8 / int(sizeof(T)) / panel * panel;  // rows of a block
   static constexpr int small_block = block / 2 / panel * panel;  // where a row is cheap, panels should stay in L1
