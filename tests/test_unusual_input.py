@@ -180,7 +180,23 @@ def read_only(X):
     return X
 
 
+def unaligned(X):
+    raw = np.zeros(X.nbytes + 1, dtype=np.uint8)[1:]
+    copy = raw.view(np.float64).reshape(X.shape)
+    copy[:] = X
+    assert not copy.flags.aligned
+    return copy
+
+
+def field(X):
+    records = np.zeros(len(X), dtype=[("flag", "u1"), ("x", "f8", (X.shape[1],))])
+    records["x"] = X
+    return records["x"]
+
+
 KINDS = {
+    "unaligned": unaligned,
+    "field of records": field,
     "fortran": np.asfortranarray,
     "strided": strided,
     "reversed twice": lambda X: np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1],
@@ -219,3 +235,13 @@ def test_memory_mapped_rows(X, tmp_path):
     out = np.lib.format.open_memmap(tmp_path / "resp.npy", "w+", np.float64, (len(X), 2))
     assert mixture.predict_proba(rows, out=out) is out
     np.testing.assert_array_equal(out, mixture.predict_proba(X))
+
+
+def test_unaligned_weights_and_responsibilities(X):
+    weight = np.arange(len(X)) % 3.0
+    resp = np.random.RandomState(0).dirichlet([1.0, 1.0], len(X))
+    plain = fit(X, init_params=resp, sample_weight=weight)
+    odd = fit(X, init_params=unaligned(resp), sample_weight=unaligned(weight[:, None])[:, 0])
+    np.testing.assert_array_equal(odd.means_, plain.means_)
+    with pytest.raises(ValueError, match="out must be a writable"):
+        plain.predict_proba(X, out=unaligned(resp))

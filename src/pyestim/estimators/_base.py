@@ -69,6 +69,11 @@ def _is_plain(X: Any, least: int) -> bool:
         return bool(np.isfinite(X.sum(dtype=np.float64)))
 
 
+def aligned(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array, or a copy where its numbers lie across the boundaries of the memory."""
+    return array if array.flags.aligned else array.copy()
+
+
 def random_numbers(seed: Any) -> np.random.RandomState:
     """Return the generator that ``random_state`` stands for; quicker than scikit-learn's."""
     if isinstance(seed, (int, np.integer)) and 0 <= int(seed) < 2**32:
@@ -111,7 +116,7 @@ class Estimator(BaseEstimator):
             skip_check_array=plain,
             **({} if plain else {"dtype": ROW_TYPES, "ensure_min_samples": least}),
         )
-        return np.asarray(checked)
+        return aligned(np.asarray(checked))
 
     def _weights(self, sample_weight: Any, n: int) -> Array | None:
         """Weights of the rows (n,): not negative, finite, not all zero."""
@@ -137,7 +142,7 @@ class Estimator(BaseEstimator):
             raise ValueError(
                 f"{self._name}: sample_weight must not be zero for every row: no row is left."
             )
-        return np.ascontiguousarray(weight)
+        return aligned(np.ascontiguousarray(weight))
 
     def _columns(self, features: Any) -> NDArray[np.intp]:
         """Numbers of the columns that ``features`` names: indices, a mask, or column names."""

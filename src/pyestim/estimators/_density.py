@@ -88,6 +88,7 @@ class DensityQueries(DensityMixin, Estimator):
             and out.shape == shape
             and out.dtype == np.float64
             and out.flags.c_contiguous
+            and out.flags.aligned
             and out.flags.writeable
         ):
             raise ValueError(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from pyestim.estimators._base import Array, Rule, integer, number, one_of, shown
+from pyestim.estimators._base import Array, Rule, aligned, integer, number, one_of, shown
 from pyestim.models.gaussian_forms import (
     COVARIANCE_TYPES,
     CovarianceType,
@@ -157,4 +157,4 @@ def check_assignment(owner: str, init: Any, n: int, k: int, weight: Array | None
             f"{owner}: init_params must give every component some rows, got none for component "
             f"{int(np.argmin(held))}."
         )
-    return array
+    return aligned(array)
