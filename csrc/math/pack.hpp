@@ -183,8 +183,9 @@ PYESTIM_INLINE typename Pack<T>::V broadcast(T x) {
 template <class T>
 PYESTIM_INLINE typename Pack<T>::V opaque(T x) {
   auto v = broadcast(x);
-#if (PYESTIM_VECTOR_BYTES + 0 == 64 && defined(__AVX512F__)) || \
-    (PYESTIM_VECTOR_BYTES + 0 == 32 && defined(__AVX__)) || (PYESTIM_VECTOR_BYTES + 0 == 16 && defined(__SSE2__))
+#if PYESTIM_HAS_VECTORS &&                                                                                       \
+    ((PYESTIM_VECTOR_BYTES == 64 && defined(__AVX512F__)) || (PYESTIM_VECTOR_BYTES == 32 && defined(__AVX__)) || \
+     (PYESTIM_VECTOR_BYTES == 16 && defined(__SSE2__)))
   __asm__("" : "+x"(v));
 #endif
   return v;
