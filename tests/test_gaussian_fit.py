@@ -183,7 +183,7 @@ def test_interruption_keeps_the_best(monkeypatch):
     monkeypatch.setattr("pyestim.engine.progress.Talk.__call__", press_ctrl_c)
     X = blobs(spread=1.0)
     with pytest.warns(ConvergenceWarning, match="Interrupted by the user"):
-        mixture = GaussianMixture(3, tol=1e-9, random_state=0).fit(X)
+        mixture = GaussianMixture(3, tol=1e-9, random_state=0, verbose=1).fit(X)
     assert mixture.report_.sweeps == 3
     assert not mixture.converged_
     assert mixture.lower_bound_ == pytest.approx(mixture.score(X), abs=1e-12)

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from time import perf_counter
+from typing import Protocol
 
 from pyestim.engine.drive import Progress
 from pyestim.engine.report import Report
@@ -31,13 +32,13 @@ class Talk:
         self.name = name
         self.verbose = int(verbose)
         self.interval = interval
-        self.silent = not self.verbose and not logger.isEnabledFor(logging.INFO)
+        self.active = bool(self.verbose) or logger.isEnabledFor(logging.INFO)
         self._began = perf_counter()
         self._last: float | None = None
 
     def __call__(self, sweep: int, objectives: Sequence[float]) -> bool:
         """Take the number of the sweep and the best objective of every candidate."""
-        if self.silent or (sweep - 1) % self.interval:
+        if not self.active or (sweep - 1) % self.interval:
             return False
         best = max(objectives)
         line = f"{self.name}: iteration {sweep - 1}, objective {best:.10g}"
@@ -50,7 +51,7 @@ class Talk:
 
     def close(self, report: Report) -> None:
         """Say how the fit ended."""
-        if not self.silent:
+        if self.active:
             end = f"{self.name}: {report.sweeps - 1} iterations, objective {report.objective:.10g}."
             self._say(logging.INFO, f"{end} {report.outcome.value}")
 
@@ -60,11 +61,26 @@ class Talk:
             sys.stdout.write(f"{line}\n")
 
 
-def together(*listeners: Progress) -> Progress:
-    """Return one listener that tells all; the loop ends where any of them asks for it."""
+class Listener(Progress, Protocol):
+    """A listener that may have nothing to do."""
+
+    @property
+    def active(self) -> bool:
+        """Whether it wants to be told."""
+        ...
+
+
+def together(*listeners: Listener) -> Progress | None:
+    """Return one listener that tells all who want to be told; None where nobody does.
+
+    The loop ends where any of them asks for it.
+    """
+    active = [listener for listener in listeners if listener.active]
+    if not active:
+        return None
 
     def tell(sweep: int, objectives: Sequence[float]) -> bool:
-        answers = [listener(sweep, objectives) for listener in listeners]
+        answers = [listener(sweep, objectives) for listener in active]
         return any(answers)
 
     return tell
