@@ -70,7 +70,9 @@ struct GaussianFull {
   using V = typename Pack<T>::V;
   using S = Tile<T>;
   static constexpr int w = S::width, u = S::vectors;
-  static constexpr int registers_d = 4;  // up to here everything stays in registers
+  // Up to here the M-step keeps its sums in registers, rows in lanes; beyond, outer products are as fast and can leave
+  // out rows.  They waste least where two vectors hold eight features.
+  static constexpr int registers_d = w == 4 ? 7 : 8;
 
   struct Packed {
     T* factor;      // (K, packed)
@@ -204,16 +206,26 @@ struct GaussianFull {
   }
 
   // ---- M-step ----
-  // Rows I0 .. I1 of the triangle, and the first moment with row 0; all sums in registers.
-  template <int D, int I0, int I1>
+  // Rows of the triangle, from I0 on, whose sums fit in registers together: row i has i + 1 products and a first
+  // moment.
+  static constexpr int last_row(int d, int i0) {
+    constexpr int most = many_registers ? 24 : 12;
+    int i = i0, sums = 0;
+    while (i < d && (i == i0 || sums + i + 2 <= most)) sums += i++ + 2;
+    return i;
+  }
+
+  // Rows I0 .. I1 of the triangle and of the first moment, then the rest; all sums of a pass in registers.
+  template <int D, int I0>
   static void moments_in_registers(const Block<T>& block, const T* resp, const T* mean, double* first,
                                    double* triangle) {
+    constexpr int I1 = last_row(D, I0);
     constexpr int chains = D <= 2 ? 2 : 1;
     V one[chains][D], two[chains][D][D];
     for (int c = 0; c < chains; ++c) {
-      for (int i = 0; i < D; ++i) {
+      for (int i = I0; i < I1; ++i) {
         one[c][i] = broadcast(T(0));
-        for (int j = 0; j < D; ++j) two[c][i][j] = broadcast(T(0));
+        for (int j = 0; j <= i; ++j) two[c][i][j] = broadcast(T(0));
       }
     }
     for (int row = 0; row < block.padded; row += S::panel) {
@@ -223,54 +235,71 @@ struct GaussianFull {
         const int c = a % chains;
         const V r = load(resp + row + a * w);
         V t[I1];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int j = 0; j < I1; ++j) t[j] = load(x + j * S::panel + a * w) - broadcast(mean[j]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int i = I0; i < I1; ++i) {
           const V weighted = r * t[i];
           one[c][i] += weighted;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
           for (int j = 0; j <= i; ++j) two[c][i][j] += weighted * t[j];
         }
       }
     }
     for (int i = I0; i < I1; ++i) {
-      first[i] += double(reduce_add(one[0][i] + (chains == 2 ? one[chains - 1][i] : broadcast(T(0)))));
+      first[i] += double(reduce_add(chains == 2 ? one[0][i] + one[chains - 1][i] : one[0][i]));
       for (int j = 0; j <= i; ++j) {
-        triangle[i * (i + 1) / 2 + j] +=
-            double(reduce_add(two[0][i][j] + (chains == 2 ? two[chains - 1][i][j] : broadcast(T(0)))));
+        const V sum = chains == 2 ? two[0][i][j] + two[chains - 1][i][j] : two[0][i][j];
+        triangle[i * (i + 1) / 2 + j] += double(reduce_add(sum));
       }
+    }
+    if constexpr (I1 < D) moments_in_registers<D, I1>(block, resp, mean, first, triangle);
+  }
+
+  template <int D>
+  static void add_in_registers(const Block<T>& block, Shape shape, const Packed& p, const T* resp,
+                               const Moments& moments) {
+    for (int k = 0; k < shape.n_components; ++k) {
+      const T* r = resp + int64_t(k) * S::stride;
+      moments_in_registers<D, 0>(block, r, p.mean + int64_t(k) * p.wide, moments.first + int64_t(k) * D,
+                                 moments.second + k * shape.triangle());
+    }
+  }
+
+  static void add_outer_products(const Block<T>& block, Shape shape, const Packed& p, const T* resp,
+                                 const Moments& moments, void* scratch) {
+    Arena work = arena_at(scratch);
+    const auto outer = OuterProducts<T>::carve(work, shape.d);
+    for (int k = 0; k < shape.n_components; ++k) {
+      OuterProducts<T>::accumulate(block, resp + int64_t(k) * S::stride, p.mean + int64_t(k) * p.wide, outer,
+                                   moments.first + int64_t(k) * shape.d, moments.second + k * shape.triangle());
     }
   }
 
   static void accumulate(const Block<T>& block, Shape shape, const void* packed, const T*, const T* resp,
                          const Moments& moments, void* scratch) {
-    Arena arena = arena_at(packed), work = arena_at(scratch);
+    Arena arena = arena_at(packed);
     const Packed p = carve(arena, shape);
-    typename OuterProducts<T>::Scratch outer{};
-    if (wants_groups(shape)) outer = OuterProducts<T>::carve(work, shape.d);
-    for (int k = 0; k < shape.n_components; ++k) {
-      const T* r = resp + int64_t(k) * S::stride;
-      const T* mean = p.mean + int64_t(k) * p.wide;
-      double* first = moments.first + int64_t(k) * shape.d;
-      double* second = moments.second + k * shape.triangle();
-      switch (shape.d) {
-        case 1:
-          moments_in_registers<1, 0, 1>(block, r, mean, first, second);
-          break;
-        case 2:
-          moments_in_registers<2, 0, 2>(block, r, mean, first, second);
-          break;
-        case 3:
-          moments_in_registers<3, 0, 3>(block, r, mean, first, second);
-          break;
-        case 4:
-          moments_in_registers<4, 0, 3>(block, r, mean, first, second);
-          moments_in_registers<4, 3, 4>(block, r, mean, first, second);
-          break;
-        default:
-          OuterProducts<T>::accumulate(block, r, mean, outer, first, second);
-      }
+    switch (shape.d) {
+      case 1:
+        return add_in_registers<1>(block, shape, p, resp, moments);
+      case 2:
+        return add_in_registers<2>(block, shape, p, resp, moments);
+      case 3:
+        return add_in_registers<3>(block, shape, p, resp, moments);
+      case 4:
+        return add_in_registers<4>(block, shape, p, resp, moments);
+      case 5:
+        return add_in_registers<5>(block, shape, p, resp, moments);
+      case 6:
+        return add_in_registers<6>(block, shape, p, resp, moments);
+      case 7:
+        return add_in_registers<7>(block, shape, p, resp, moments);
+      case 8:
+        if constexpr (registers_d == 8) return add_in_registers<8>(block, shape, p, resp, moments);
+        [[fallthrough]];
+      default:
+        return add_outer_products(block, shape, p, resp, moments, scratch);
     }
   }
 
