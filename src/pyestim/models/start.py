@@ -14,6 +14,8 @@ from pyestim.engine.stats import Stats, Vector, merge_tree
 from pyestim.engine.stop import Stop
 from pyestim.engine.sweep import LocalSweep, Source
 from pyestim.models import kernels
+from pyestim.models.covariance import Covariance
+from pyestim.models.gaussian import GaussianParams
 from pyestim.models.kmeans import KMeans, KMeansParams
 from pyestim.models.mixture import Mixture, MixtureParams
 
@@ -108,11 +110,17 @@ def assigned(
 
 
 def _m_step(model: Mixture, source: ArraySource, means: Vector, stats: Stats) -> MixtureParams:
-    """Update from a provisional mixture that stands at ``means``."""
+    """Update from a provisional mixture that stands at ``means``, as wide as all rows.
+
+    Its covariances stay with components without rows alone, so they need no factors.
+    """
     k, d = means.shape
     spread = np.broadcast_to(np.diag(source.column_sd**2), (k, d, d))
     values = model.component.structure.restrict(spread, np.ones(k))
-    return model.update(model.params(np.full(k, 1.0 / k), means, values), stats)
+    unused = np.zeros(k)
+    provisional = GaussianParams(means, Covariance(values, values, unused), unused)
+    component = model.component.update(provisional, stats["resp_sum"], stats)
+    return model.assemble(model.gate.params(stats["resp_sum"]), component)
 
 
 def _from_assignment(model: Mixture, source: ArraySource, init: NDArray[Any]) -> MixtureParams:

@@ -22,7 +22,7 @@ class Full(Matrices):
 
     def estimate(self, resp_sum: Vector, shift: Vector, second: Vector) -> Covariance:
         """``second / N_k - shift shift'``."""
-        values = np.take(second / resp_sum[:, None], self.packed_index, axis=1)
+        values = (second / resp_sum[:, None]).take(self.packed_index, axis=1)
         values -= shift[:, :, None] * shift[:, None, :]
         return self.finish_matrices(values)
 
