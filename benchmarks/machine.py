@@ -9,6 +9,7 @@ import platform
 from pathlib import Path
 
 import numpy as np
+import threadpoolctl
 
 from benchmarks.measure import available_cores, pinned, seconds
 
@@ -84,4 +85,11 @@ def describe() -> dict[str, object]:
         "compiler": build["compiler"],
         "dgemm_rate": dgemm_rate(),
         "exp_rate": exp_rate(),
+        "blas": sorted(
+            {
+                f"{info['internal_api']} {info['version']} ({info['architecture']} kernels)"
+                for info in threadpoolctl.threadpool_info()
+                if info["user_api"] == "blas"
+            }
+        ),
     }

@@ -48,7 +48,7 @@ def run_steps(options: argparse.Namespace) -> list[dict[str, Any]]:
                 peers,
                 n_steps=2 if options.quick else 3,
                 repeats=3 if options.quick else 9,
-                budget=6.0 if options.quick else 90.0,
+                budget=3.0 if options.quick else 60.0,
             )
         )
     return records
@@ -60,13 +60,13 @@ def run_gaps(options: argparse.Namespace) -> list[dict[str, Any]]:
     for full_size in GAP_CASES:
         case = full_size.quick() if options.quick else full_size
         print(f"gaps: {case.name}, {case.label}", flush=True)
-        records.append(gaps.measure_case(case, pyestim, limit=6.0 if options.quick else 300.0))
+        records.append(gaps.measure_case(case, pyestim, limit=3.0 if options.quick else 240.0))
     return records
 
 
 def run_whole(options: argparse.Namespace) -> dict[str, Any]:
     """Start, small fit, memory."""
-    repeats = 3 if options.quick else 7
+    repeats = 2 if options.quick else 7
     case = KMEANS_CASE.quick() if options.quick else KMEANS_CASE
     print("whole fits: k-means, small fit, memory", flush=True)
     return {

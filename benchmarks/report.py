@@ -46,7 +46,8 @@ def machine_lines(machine: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
         f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-        f"Python {machine['python']}, {versions}; pyestim {machine['pyestim']}, "
+        f"Python {machine['python']}, {versions}, {', '.join(machine['blas'])}; "
+        f"pyestim {machine['pyestim']}, "
         f"{machine['compiler']}, instruction set {machine['instruction_set']}.\n"
         f"Measured rates of one thread: matrix product {machine['dgemm_rate'] / 1e9:.1f} GFLOP/s, "
         f"exponential {machine['exp_rate'] / 1e9:.2f} G/s."

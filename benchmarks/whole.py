@@ -124,5 +124,5 @@ def memory(library: str, *, n_rows: int) -> dict[str, Any]:
 def memory_sizes(quick: bool) -> list[tuple[str, int]]:
     """Which libraries to probe at which size; scikit-learn needs gigabytes at the full one."""
     if quick:
-        return [("pyestim", MEMORY_CASE.n_rows // 10), ("scikit-learn", MEMORY_CASE.n_rows // 20)]
+        return [("pyestim", MEMORY_CASE.n_rows // 20), ("scikit-learn", MEMORY_CASE.n_rows // 50)]
     return [("pyestim", MEMORY_CASE.n_rows), ("scikit-learn", MEMORY_CASE.n_rows)]

@@ -30,6 +30,7 @@ MACHINE = {
     "pyestim": "0.1.0",
     "compiler": "a compiler",
     "instruction_set": "v3",
+    "blas": ["openblas 0.3"],
     "dgemm_rate": 4e10,
     "exp_rate": 1e9,
 }
