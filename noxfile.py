@@ -87,7 +87,12 @@ def sanitize(session: nox.Session) -> None:
     """The native tests under the address and undefined-behaviour sanitizers."""
     session.install("cmake", "ninja")
     build = str(Path(session.create_tmp()) / "sanitize")
-    options = ("PYESTIM_SANITIZE=ON", "PYESTIM_NATIVE_TESTS=ON", "PYESTIM_PYTHON=OFF")
+    options = (
+        "PYESTIM_SANITIZE=ON",
+        "PYESTIM_WIDE=ON",
+        "PYESTIM_NATIVE_TESTS=ON",
+        "PYESTIM_PYTHON=OFF",
+    )
     defines = [f"-D{option}" for option in (*options, "PYESTIM_WERROR=ON")]
     session.run("cmake", "-G", "Ninja", "-S", ".", "-B", build, *defines, silent=True)
     session.run("cmake", "--build", build)

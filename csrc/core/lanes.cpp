@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <system_error>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -118,7 +118,7 @@ struct Pool::Team {
         worker->thread = std::thread([this, &self, slot] { live(self, slot); });
         workers.push_back(std::move(worker));
       }
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
     }
     return std::min(n, static_cast<int>(workers.size()));
   }
@@ -155,7 +155,13 @@ Pool::Lease::Lease(Pool& pool) : pool_(pool) {
     workspace_ = own_workspace_.get();
     return;
   }
-  if (!pool.team_ || pool.team_->process != process) pool.team_ = new Team;  // after fork: give the parent's team up
+  try {
+    // After a fork the parent's team is given up.
+    if (!pool.team_ || pool.team_->process != process) pool.team_ = new Team;
+  } catch (...) {
+    pool.holder_ = 0;
+    throw;
+  }
   workspace_ = &pool.team_->workspace;
 }
 
