@@ -141,10 +141,17 @@ class ArraySource:
         return np.flatnonzero(self.sample_weight)
 
     def spread_indices(self, n_wanted: int) -> NDArray[np.intp]:
-        """Return at most ``n_wanted`` equally spaced rows among those of positive weight."""
+        """Return at most ``n_wanted`` rows of positive weight, one of each equal stretch.
+
+        Where in its stretch a row lies is drawn with a fixed seed: equal distances would see one
+        phase only of rows that repeat themselves.
+        """
         n_wanted = min(n_wanted, self.n_effective)
-        places = (np.arange(n_wanted) * self.n_effective) // n_wanted
-        return np.asarray(places if self.present is None else self.present[places])
+        jitter = np.zeros(n_wanted)
+        if n_wanted < self.n_effective:
+            jitter = np.random.default_rng(0).uniform(size=n_wanted)
+        places = ((np.arange(n_wanted) + jitter) * (self.n_effective / n_wanted)).astype(np.intp)
+        return places if self.present is None else self.present[places]
 
     # -- working coordinates --------------------------------------------------------------------
 
