@@ -150,7 +150,8 @@ class ArraySource:
         jitter = np.zeros(n_wanted)
         if n_wanted < self.n_effective:
             jitter = np.random.default_rng(0).uniform(size=n_wanted)
-        places = ((np.arange(n_wanted) + jitter) * (self.n_effective / n_wanted)).astype(np.intp)
+        stretch = self.n_effective / n_wanted
+        places: NDArray[np.intp] = ((np.arange(n_wanted) + jitter) * stretch).astype(np.intp)
         return places if self.present is None else self.present[places]
 
     # -- working coordinates --------------------------------------------------------------------
