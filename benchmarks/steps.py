@@ -39,8 +39,8 @@ def _step_seconds(peer: Peer, threads: int, X: Array, start: Start, n: int) -> C
 
     def task() -> float:
         with peer.pinned(threads):
-            one = seconds(lambda: peer.fit(X, start, 1))
-            more = seconds(lambda: peer.fit(X, start, n + 1))
+            one = seconds(lambda: peer.fit(X, start, 1), threads)
+            more = seconds(lambda: peer.fit(X, start, n + 1), threads)
         return (more - one) / n
 
     return task

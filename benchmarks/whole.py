@@ -41,7 +41,8 @@ def kmeans_start(module: ModuleType, case: Case, *, repeats: int) -> dict[str, A
         def task() -> float:
             with peer.pinned(threads):
                 model = estimator(case.n_components, **common)
-                return seconds(lambda: model.fit(X)) - seconds(lambda: peer.fit(X, start, 1))
+                whole = seconds(lambda: model.fit(X), threads)
+                return whole - seconds(lambda: peer.fit(X, start, 1), threads)
 
         return task
 
@@ -65,27 +66,28 @@ def lloyd_step(module: ModuleType, case: Case, *, repeats: int) -> dict[str, Any
     rows = core.native.Rows(X, None, np.zeros(d), np.ones(d))
     out = np.empty((1, 2 + k + k * d))
 
-    def sklearn_step() -> float:
+    def sklearn_step(threads: int) -> float:
         def fit(n: int) -> float:
             model = KMeans(k, init=centres, n_init=1, max_iter=n, tol=0, algorithm="lloyd")
-            return seconds(lambda: model.fit(X))
+            return seconds(lambda: model.fit(X), threads)
 
         few = fit(1)
         return (fit(6) - few) / 5
 
-    def our_step() -> float:
+    def our_step(threads: int) -> float:
         c = centres[None]
         return seconds(
-            lambda: core.native.kmeans_sweep(core.context(), rows, 0, len(X), c, False, out)
+            lambda: core.native.kmeans_sweep(core.context(), rows, 0, len(X), c, False, out),
+            threads,
         )
 
     tasks = {}
     for threads in (1, available_cores()):
         for name, step in (("scikit-learn", sklearn_step), ("pyestim", our_step)):
 
-            def task(threads: int = threads, step: Callable[[], float] = step) -> float:
+            def task(threads: int = threads, step: Callable[[int], float] = step) -> float:
                 with pinned(threads, set_num_threads=module.set_num_threads):
-                    return step()
+                    return step(threads)
 
             tasks[f"{name}|{threads}"] = task
     times = {name: median(v) for name, v in alternate(tasks, repeats=repeats, budget=60).items()}
@@ -99,7 +101,7 @@ def small_fit(module: ModuleType, *, repeats: int) -> dict[str, Any]:
     def whole(estimator: Any, threads: int) -> Callable[[], float]:
         def task() -> float:
             with pinned(threads, set_num_threads=module.set_num_threads):
-                return seconds(lambda: estimator(3, random_state=0).fit(X))
+                return seconds(lambda: estimator(3, random_state=0).fit(X), threads)
 
         return task
 
