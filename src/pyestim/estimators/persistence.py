@@ -58,8 +58,9 @@ def save(estimator: Any, path: PathLike) -> None:
         "state": state,
     }
     text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), dtype=np.uint8)
+    members: dict[str, Any] = {HEADER: text, **arrays}
     with open(path, "wb") as file:
-        np.savez(file, allow_pickle=False, **{HEADER: text}, **arrays)
+        np.savez(file, **members)  # numbers only: nothing that would be pickled
 
 
 def load(path: PathLike) -> Any:
