@@ -90,7 +90,7 @@ class _Candidate(Generic[P]):
         """Whether a point beats the best one; on the path it may do so within rounding."""
         assert self.best is not None
         slack = rounding_floor(point.objective, eps) if self.scheme.kept else 0.0
-        return point.objective > self.best.objective - slack
+        return isfinite(point.objective) and point.objective > self.best.objective - slack
 
     def _repaired(self, point: Point[P], sweep: Sweep[P]) -> bool:
         """Replace degenerate parts; the past is not comparable then."""
@@ -117,9 +117,20 @@ class _Candidate(Generic[P]):
             accepted=self.scheme.accepted,
             rejected=self.scheme.rejected,
             remaining=self.scheme.remaining,
-            diagnosis=self.model.diagnose(self.best.params, self.best.stats),
+            diagnosis=self._diagnosis(),
             events=tuple(self.events),
         )
+
+    def _diagnosis(self) -> tuple[str, ...]:
+        assert self.best is not None
+        lines = self.model.diagnose(self.best.params, self.best.stats)
+        fall = self.scheme.monitor.largest_fall
+        if fall > 0.0:
+            lines += (
+                f"the objective fell by {fall:.2g} per unit weight in a plain step, which exact "
+                "arithmetic rules out: the precision of the rows does not suffice.",
+            )
+        return lines
 
 
 def maximise(

@@ -8,8 +8,11 @@ from pyestim.engine.report import Outcome
 
 #: Ratios of successive gains that the estimate looks back on.
 MEMORY = 3
-#: Rate of gains at which the estimate gives up: the rest is this many times the last gain.
+#: Gains that shrink no faster than this do not shrink: no end is in sight.
 SLOWEST_RATE = 1.0 - 1e-6
+
+#: A loss of so many times the rounding of the objective is no rounding.
+ALARMING_FLOORS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -120,12 +123,12 @@ class AitkenMonitor:
         if gain > floor:
             self._still = 0
             return False
-        if gain < -floor:
+        if gain < -ALARMING_FLOORS * floor:
             self.largest_fall = max(self.largest_fall, -gain)
         self._still += 1
         self.remaining = max(gain, 0.0)
         return True
 
     def _estimate(self, gain: float, rate: float) -> None:
-        rate = min(rate, SLOWEST_RATE)
-        self.remaining = gain * rate / (1.0 - rate)
+        slow = rate >= SLOWEST_RATE
+        self.remaining = float("inf") if slow else gain * rate / (1.0 - rate)
