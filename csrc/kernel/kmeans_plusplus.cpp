@@ -57,11 +57,11 @@ struct Search {
 
   void try_block(const double* near) {
     for (int row = 0; row < block.padded; row += S::panel) {
-      for (int t = 0; t < trials.n; t += centred_count) {
-        const double* tile = trials.tiles + int64_t(t / tile_centres) * job.d * tile_centres + t % tile_centres;
-        V distance[centred_count][S::vectors];
+      for (int t = 0; t < trials.n; t += centred_tile) {
+        const double* tile = trials.tiles + int64_t(t) * job.d;
+        V distance[centred_tile][S::vectors];
         tile_distances<false>(panel(row), tile, trials.start + t, job.d, distance);
-        for (int f = 0; f < centred_count; ++f) {
+        for (int f = 0; f < centred_tile; ++f) {
           double* place = potential + (t + f) * S::width;
           V sum = load(place);
           for (int r = 0; r < S::vectors; ++r) {
@@ -77,7 +77,7 @@ struct Search {
   // The trial that leaves the least mass; ties go to the first.
   int best_trial() {
     fill_tiles(trials);
-    for (int i = 0; i < tiles_of(trials.n) * tile_centres * S::width; ++i) potential[i] = 0;
+    for (int i = 0; i < (trials.n + most_padding) * S::width; ++i) potential[i] = 0;
     for (int64_t b = 0; b < blocks_of(job); ++b) {
       load_rows(b);
       try_block(closest + b * block_rows);
@@ -208,7 +208,7 @@ Search carve_search(Arena& arena, const KmeansPlusPlusJob& job) {
   s.closest = arena.take<double>(blocks_of(job) * block_rows);
   s.mass = arena.take<double>(blocks_of(job));
   s.drawn = arena.take<int64_t>(job.n_trials);
-  s.potential = arena.take<double>(tiles_of(job.n_trials) * tile_centres * S::width);
+  s.potential = arena.take<double>((job.n_trials + most_padding) * S::width);
   return s;
 }
 

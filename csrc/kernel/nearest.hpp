@@ -19,9 +19,11 @@ struct Centres {
   T* number;      // (K padded) 0, 1, 2, ...
 };
 
-constexpr int tile_centres = 4;
-
-inline int tiles_of(int n) { return (n + tile_centres - 1) / tile_centres; }
+// Centres of a tile, met by `Tile<T>::vectors` vectors of rows: the centred form needs a register more, for the
+// difference.
+constexpr int expanded_tile = 4;
+constexpr int centred_tile = many_registers ? 4 : 3;
+constexpr int most_padding = 3;  // centres behind the last one
 
 template <class T>
 Centres<T> carve_centres(Arena& arena, int n, int d) {
@@ -31,9 +33,9 @@ Centres<T> carve_centres(Arena& arena, int n, int d) {
   c.wide = padded_features<T>(d);
   c.expand = arena.take<bool>(1);
   c.exact = arena.take<double>(int64_t(n) * c.wide);
-  c.tiles = arena.take<T>(int64_t(tiles_of(n)) * tile_centres * d);
-  c.start = arena.take<T>(tiles_of(n) * tile_centres);
-  c.number = arena.take<T>(tiles_of(n) * tile_centres);
+  c.tiles = arena.take<T>(int64_t(n + most_padding) * d);
+  c.start = arena.take<T>(n + most_padding);
+  c.number = arena.take<T>(n + most_padding);
   return c;
 }
 
@@ -52,11 +54,12 @@ PYESTIM_INLINE Centres<T> moved(Centres<T> c, int64_t bytes) {
 template <class T>
 void fill_tiles(const Centres<T>& c) {
   const bool expand = *c.expand;
-  for (int k = 0; k < tiles_of(c.n) * tile_centres; ++k) {
+  const int size = expand ? expanded_tile : centred_tile;
+  for (int k = 0; k < round_up(c.n, size); ++k) {
     T square = k < c.n ? T(0) : T(__builtin_huge_val());
     for (int j = 0; j < c.d; ++j) {
       const T z = k < c.n ? T(c.exact[int64_t(k) * c.wide + j]) : T(0);
-      c.tiles[(int64_t(k / tile_centres) * c.d + j) * tile_centres + k % tile_centres] = expand ? T(-2) * z : z;
+      c.tiles[(int64_t(k / size) * c.d + j) * size + k % size] = expand ? T(-2) * z : z;
       if (expand) square += z * z;
     }
     c.start[k] = square;
@@ -89,7 +92,7 @@ PYESTIM_INLINE void tile_distances(const T* panel, const T* tile, const T* start
   for (int f = 0; f < Count; ++f) {
     for (int r = 0; r < Vectors; ++r) distance[f][r] = broadcast(start[f]);
   }
-  for (int j = 0; j < d; ++j, panel += Tile<T>::panel, tile += tile_centres) {
+  for (int j = 0; j < d; ++j, panel += Tile<T>::panel, tile += Expand ? expanded_tile : centred_tile) {
     typename Pack<T>::V x[Vectors];
     for (int r = 0; r < Vectors; ++r) x[r] = load(panel + r * w);
     for (int f = 0; f < Count; ++f) {
@@ -106,14 +109,11 @@ PYESTIM_INLINE void tile_distances(const T* panel, const T* tile, const T* start
   }
 }
 
-// The centred form needs a register more for the difference: half a tile at a time then.
-constexpr int centred_count = many_registers ? tile_centres : tile_centres / 2;
-
 template <bool Expand, class T>
 void find_nearest_as(const Block<T>& block, const Centres<T>& c, T* label) {
   using S = Tile<T>;
   using V = typename Pack<T>::V;
-  constexpr int count = Expand ? tile_centres : centred_count;
+  constexpr int count = Expand ? expanded_tile : centred_tile;
   for (int p = 0; p < block.padded / S::panel; ++p) {
     fetch_ahead(block, p * S::panel);
     const T* panel = block.panels + int64_t(p) * block.d * S::panel;
@@ -122,8 +122,8 @@ void find_nearest_as(const Block<T>& block, const Centres<T>& c, T* label) {
       best[r] = broadcast(T(__builtin_huge_val()));
       place[r] = broadcast(T(0));
     }
-    for (int k = 0; k < tiles_of(c.n) * tile_centres; k += count) {
-      const T* tile = c.tiles + int64_t(k / tile_centres) * c.d * tile_centres + k % tile_centres;
+    for (int k = 0; k < c.n; k += count) {
+      const T* tile = c.tiles + int64_t(k) * c.d;
       V distance[count][S::vectors];
       tile_distances<Expand>(panel, tile, c.start + k, c.d, distance);
       for (int f = 0; f < count; ++f) {
