@@ -73,6 +73,7 @@ struct Pool::Team {
   // The published work. Written only while `open` is false and `active` is zero.
   Work work{};
   int64_t n_items = 0;
+  int n_slots = 0;
   alignas(64) std::atomic<int64_t> next{0};
   alignas(64) std::atomic<int32_t> active{0};
   std::atomic<bool> open{false};
@@ -102,7 +103,8 @@ struct Pool::Team {
       // Entering before looking at `open`, the caller closing before looking at `active`: one of the two sees the
       // other.
       ++active;
-      if (open) work_through(slot);
+      // A worker that was rung for an earlier run of more threads may wake up in this one, which has no scratch for it.
+      if (open && slot < n_slots) work_through(slot);
       if (--active == 0) active.notify_one();
     }
   }
@@ -127,6 +129,7 @@ struct Pool::Team {
     const int n_workers = grow(n_threads - 1);
     work = work_;
     n_items = n_items_;
+    n_slots = n_workers + 1;
     next = 0;
     open = true;
     for (int i = 0; i < n_workers; ++i) ring(*workers[i]);

@@ -57,6 +57,14 @@ TEST(the_number_of_threads_may_change_between_sweeps) {
   }
 }
 
+TEST(a_worker_that_wakes_late_stays_out_of_a_run_of_fewer_threads) {
+  Pool pool(8, 2);  // more threads than cores: workers park, and many of them wake up too late
+  for (int repeat = 0; repeat < 3000; ++repeat) {
+    CHECK(runs_each_item_once(pool, 8, 8));
+    CHECK(runs_each_item_once(pool, 2, 500));
+  }
+}
+
 TEST(parked_workers_wake_up) {
   Pool pool(3, 3);
   for (int repeat = 0; repeat < 20; ++repeat) {
