@@ -126,13 +126,16 @@ void find_nearest_as(const Block<T>& block, const Centres<T>& c, T* label) {
       const T* tile = c.tiles + int64_t(k) * c.d;
       V distance[count][S::vectors];
       tile_distances<Expand>(panel, tile, c.start + k, c.d, distance);
-      for (int f = 0; f < count; ++f) {
-        const V number = broadcast(c.number[k + f]);
-        for (int r = 0; r < S::vectors; ++r) {
-          const V nearest = min(distance[f][r], best[r]);
-          place[r] = select(nearest < best[r], number, place[r]);
-          best[r] = nearest;
+      for (int r = 0; r < S::vectors; ++r) {
+        V least = distance[0][r], where = broadcast(c.number[k]);
+        for (int f = 1; f < count; ++f) {
+          const V nearest = min(distance[f][r], least);
+          where = select(nearest < least, broadcast(c.number[k + f]), where);
+          least = nearest;
         }
+        const V nearest = min(least, best[r]);
+        place[r] = select(nearest < best[r], where, place[r]);
+        best[r] = nearest;
       }
     }
     for (int r = 0; r < S::vectors; ++r) store(label + p * S::panel + r * S::width, place[r]);
