@@ -99,7 +99,7 @@ class Flat:
     backend = "toy"
 
     def __init__(self, n=10, pieces=1, eps=2.0**-52):
-        self.n, self.pieces, self.eps = n, pieces, eps
+        self.n, self.pieces, self.mean_eps = n, pieces, eps
         self.weight_sum = float(n * pieces)
 
     def chunks(self):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ LEAF_ROWS = 4096
 SUBSAMPLE_ROWS = 4096
 #: Spans of a column whose squares and their sums stay within double precision.
 LARGEST_SPAN, SMALLEST_SPAN = 1e140, 1e-140
+DOUBLE_EPS = 2.0**-52
+#: Rounding errors of the log-density of one row, in units of its last place (measured).
+ROW_ERRORS = 2.5
 #: Interquartile range of a standard normal.
 NORMAL_IQR = 1.3489795003921634
 
@@ -99,6 +103,14 @@ class ArraySource:
         """Machine epsilon of the arithmetic on the rows."""
         single = self._x.dtype == np.float32 and not self.accurate
         return float(np.finfo(np.float32 if single else np.float64).eps)
+
+    @property
+    def mean_eps(self) -> float:
+        """Relative rounding error of a mean over the rows.
+
+        The errors of single rows are independent, and their sum is formed in double precision.
+        """
+        return max(DOUBLE_EPS, ROW_ERRORS * self.eps / sqrt(self.n_effective))
 
     @property
     def backend(self) -> str:

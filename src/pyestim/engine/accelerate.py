@@ -88,7 +88,7 @@ class Scheme(Generic[P]):
     tol : float
         Bound on the estimated remaining gain per unit weight.
     eps : float
-        Machine epsilon of the arithmetic that makes the objective.
+        Relative rounding error of the objective, a mean over the rows.
 
     Attributes
     ----------

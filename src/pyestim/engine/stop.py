@@ -29,7 +29,15 @@ class Stop:
 
 
 def rounding_floor(objective: float, eps: float) -> float:
-    """Gain per unit weight below which a change of ``objective`` is rounding."""
+    """Gain per unit weight below which a change of ``objective`` is rounding.
+
+    Parameters
+    ----------
+    objective : float
+        Per unit weight.
+    eps : float
+        Relative rounding error of a mean over the rows.
+    """
     return 4.0 * eps * max(1.0, abs(objective))
 
 
@@ -45,7 +53,7 @@ class AitkenMonitor:
     tol : float
         Bound on the estimated rest, per unit weight.
     eps : float
-        Machine epsilon of the arithmetic that made the objective.
+        Relative rounding error of the objective, a mean over the rows.
 
     Attributes
     ----------

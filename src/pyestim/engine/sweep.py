@@ -23,8 +23,8 @@ class Source(Protocol):
         ...
 
     @property
-    def eps(self) -> float:
-        """Machine epsilon of the arithmetic on the rows."""
+    def mean_eps(self) -> float:
+        """Relative rounding error of a mean over the rows."""
         ...
 
     @property
@@ -50,7 +50,7 @@ class Sweep(Protocol[P_contra]):
 
     @property
     def eps(self) -> float:
-        """Machine epsilon of the arithmetic on the rows."""
+        """Relative rounding error of the objective, a mean over the rows."""
         ...
 
     @property
@@ -90,8 +90,8 @@ class LocalSweep(Generic[P]):
 
     @property
     def eps(self) -> float:
-        """Machine epsilon of the arithmetic on the rows."""
-        return self.source.eps
+        """Relative rounding error of the objective, a mean over the rows."""
+        return self.source.mean_eps
 
     @property
     def backend(self) -> str:

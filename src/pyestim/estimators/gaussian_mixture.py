@@ -255,7 +255,7 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
             offset=source.log_jacobian,
         )
         tasks.close()
-        report = self._told(fit.report, source.eps, warm)
+        report = self._told(fit.report, source.mean_eps, warm)
         talk.close(report)
         self._publish(model, source, fit, report)
         return rows

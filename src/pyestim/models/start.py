@@ -179,7 +179,7 @@ class _Sample:
     weight : ndarray of shape (m,), optional
     """
 
-    eps = float(np.finfo(np.float64).eps)
+    mean_eps = float(np.finfo(np.float64).eps)
     backend = "sample"
 
     def __init__(self, z: Vector, weight: Vector | None) -> None:
