@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.cases import kmeans_start
 from benchmarks.direct import DirectFit
-from benchmarks.measure import available_cores, median, pinned, seconds
+from benchmarks.measure import available_cores, clock_of, median, pinned, seconds
 from benchmarks.objective import mean_log_likelihood
 from benchmarks.peers import Pyestim, ScikitLearn
 
@@ -30,8 +30,8 @@ def _best_threads(peer: Peer, X: Array, start: Start) -> tuple[int, float]:
     for threads in peer.thread_counts(available_cores()):
         with peer.pinned(threads):
             peer.fit(X, start, 1)
-            one = median([seconds(lambda: peer.fit(X, start, 1)) for _ in range(3)])
-            more = median([seconds(lambda: peer.fit(X, start, 4)) for _ in range(3)])
+            one = median([seconds(lambda: peer.fit(X, start, 1), threads) for _ in range(3)])
+            more = median([seconds(lambda: peer.fit(X, start, 4), threads) for _ in range(3)])
         rates[threads] = max((more - one) / 3, 1e-9)
     threads = min(rates, key=lambda count: rates[count])
     return threads, rates[threads]
@@ -43,7 +43,7 @@ def _run(peer: ScikitLearn | Pyestim, X: Array, start: Start, limit: float, tol:
     steps = int(np.clip(limit / each, 10, 100_000))
     with peer.pinned(threads):
         fits: list[Any] = []
-        spent = seconds(lambda: fits.append(peer.fit(X, start, steps, tol=tol)))
+        spent = seconds(lambda: fits.append(peer.fit(X, start, steps, tol=tol)), threads)
     fit = fits[0]
     count = len(fit.trace)
     return {
@@ -59,11 +59,16 @@ def _run(peer: ScikitLearn | Pyestim, X: Array, start: Start, limit: float, tol:
 
 def _run_direct(X: Array, start: Start, limit: float) -> dict[str, Any]:
     direct = DirectFit(X, start)
-    with pinned(available_cores()):
-        direct.run(limit)
+    rates = {}
+    for threads in dict.fromkeys((1, available_cores())):
+        with pinned(threads):
+            rates[threads] = seconds(lambda: direct.evaluate(direct.x0), threads)
+    threads = min(rates, key=lambda count: rates[count])
+    with pinned(threads):
+        direct.run(limit, clock_of(threads))
     return {
         "library": "scipy L-BFGS-B",
-        "threads": available_cores(),
+        "threads": threads,
         "steps": len(direct.values),
         "seconds": direct.seconds[-1],
         "trace": direct.values,

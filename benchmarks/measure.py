@@ -30,13 +30,18 @@ def pinned(threads: int, *, set_num_threads: Callable[[int], None] | None = None
         yield
 
 
+def clock_of(threads: int | None) -> Callable[[], float]:
+    """Clock for work on this many threads; `seconds` says why."""
+    return time.process_time if threads == 1 else time.perf_counter
+
+
 def seconds(task: Callable[[], object], threads: int | None = None) -> float:
     """Seconds of one call: processor time where it has one thread, else by the wall clock.
 
     The processor time of one thread is its wall time on a quiet machine, and other users of a
     busy one hardly change it. Of several threads it would count the work, not the wait.
     """
-    clock = time.process_time if threads == 1 else time.perf_counter
+    clock = clock_of(threads)
     begin = clock()
     task()
     return clock() - begin

@@ -95,13 +95,10 @@ def test_direct_maximisation_has_the_right_gradient_and_climbs():
     case = small("full")
     X = case.data()
     direct = DirectFit(X, kmeans_start(case, X))
-    value, gradient = direct._negative(direct.x0)
+    value, gradient = direct.evaluate(direct.x0)
     step = 1e-6
     differences = [
-        (
-            direct._negative(direct.x0 + step * unit)[0]
-            - direct._negative(direct.x0 - step * unit)[0]
-        )
+        (direct.evaluate(direct.x0 + step * unit)[0] - direct.evaluate(direct.x0 - step * unit)[0])
         / (2 * step)
         for unit in np.eye(len(direct.x0))
     ]
