@@ -198,3 +198,17 @@ def test_a_collapsed_component_is_not_kept_for_its_likelihood():
     assert spurious.lower_bound_ > dropped.lower_bound_
     assert dropped.weights_.tolist() == [1.0, 0.0]
     np.testing.assert_allclose(dropped.means_[0], X.mean(axis=0), rtol=1e-9)
+
+
+def test_components_that_collapse_after_another_one_are_seen():
+    X = np.concatenate([three_groups(), np.full((5, 2), 60.0)])
+    start = {
+        "weights_init": [0.6, 0.2, 0.2],
+        "means_init": [[10.0, 10.0], [1e4, 1e4], [60.0, 60.0]],  # no rows; copies of one row
+        "precisions_init": [np.eye(2) / 25, np.eye(2), np.eye(2)],
+    }
+    kept = GaussianMixture(3, max_iter=1000, **start).fit(X)
+    assert any("component 2 has collapsed" in line for line in kept.report_.diagnosis)
+    dropped = GaussianMixture(3, on_degenerate="drop", max_iter=1000, **start).fit(X)
+    assert dropped.report_.events == ("component 1 was dropped.", "component 2 was dropped.")
+    assert dropped.weights_.tolist() == [1.0, 0.0, 0.0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log, pi
 
 import numpy as np
@@ -121,7 +121,9 @@ class GaussianComponent:
             return self._assemble(params.means + shift, estimate)
         values = estimate.values.copy()
         values[dead] = params.covariance.values[dead]
-        return self._assemble(params.means + shift, self.structure.finish(values))
+        # What was raised to the floor is not below it any more: the first count holds.
+        found = replace(self.structure.finish(values), n_floored=estimate.n_floored)
+        return self._assemble(params.means + shift, found)
 
     def pack(self, params: GaussianParams) -> Vector:
         """Means, then the coordinates of the covariances."""
