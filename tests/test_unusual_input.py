@@ -134,6 +134,18 @@ def test_more_components_than_distinct_rows(policy, covariance_type):
 
 
 @pytest.mark.parametrize("policy", ["regularize", "drop", "reseed"])
+@pytest.mark.parametrize("far", [1e8, 1e12, 1e20, 1e100])
+@pytest.mark.parametrize("k", [1, 2, 4])
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_covariances_without_digits_for_their_small_directions(covariance_type, k, far, policy):
+    for seed in range(3):
+        rng = np.random.RandomState(seed)
+        X = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4))
+        X[:3] = rng.normal(size=(3, 4)) * far
+        assert_sound(fit(X, k, covariance_type=covariance_type, on_degenerate=policy), X)
+
+
+@pytest.mark.parametrize("policy", ["regularize", "drop", "reseed"])
 def test_start_far_from_all_rows(X, policy):
     means = [[0.0, 0.0], [1e6, 1e6]]
     mixture = fit(

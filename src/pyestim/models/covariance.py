@@ -20,6 +20,8 @@ from pyestim.models.kernels import factorise
 
 #: Floor that remains when the user asks for none: below it a Cholesky factor has no digits.
 SMALLEST_FLOOR = 1e-12
+#: Eigenvalues below this share of the largest one, times d, are rounding: no factor survives them.
+RESOLVED = 4e-15
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +177,10 @@ class Matrices(Sized):
         outer = np.multiply.outer(self.floor_sd, self.floor_sd)
         scaled = matrices / outer
         values, vectors = np.linalg.eigh(scaled)
-        # A cluster of floored eigenvalues is known to rounding of the largest one only.
-        low: NDArray[np.bool_] = np.asarray(values < self.reg_covar * (1.0 - 1e-9))
-        raised = np.maximum(values, np.maximum(self.reg_covar, 1e-15 * values[:, -1:]))
+        # Small eigenvalues are known to rounding of the largest one only.
+        floor = np.maximum(self.reg_covar, RESOLVED * self.n_features * values[:, -1:])
+        low: NDArray[np.bool_] = np.asarray(values < floor * (1.0 - 1e-9))
+        raised = np.maximum(values, floor)
         changed: NDArray[np.bool_] = np.asarray(low.any(axis=1))
         rebuilt = np.einsum("bij,bj,bkj->bik", vectors, raised, vectors)
         scaled = np.where(changed[:, None, None], rebuilt, scaled)
