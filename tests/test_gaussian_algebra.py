@@ -148,9 +148,23 @@ def test_condition_refuses(known):
 
 
 def test_far_conditions_have_weights(known):
-    given = known.condition([0], [1e5])
-    assert np.isfinite(given.weights_).all()
-    np.testing.assert_allclose(given.weights_.sum(), 1)
+    for far in (1e5, 1e160, -1e300):
+        given = known.condition([0], [far])
+        assert np.isfinite(given.weights_).all()
+        np.testing.assert_allclose(given.weights_.sum(), 1)
+
+
+def test_mixtures_do_not_share_arrays():
+    parts = np.array([0.5, 0.5]), np.array([[0.0], [3.0]]), np.array([1.0, 2.0])
+    mixture = GaussianMixture.from_params(*parts, covariance_type="spherical")
+    for part in parts:
+        part[...] = 9.0
+    other = mixture.marginal([0])
+    for part in (other.weights_, other.means_, other.covariances_):
+        part[...] = 7.0
+    assert mixture.weights_.tolist() == [0.5, 0.5]
+    assert mixture.means_.ravel().tolist() == [0.0, 3.0]
+    assert mixture.covariances_.tolist() == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)

@@ -163,9 +163,10 @@ class GaussianAlgebra(DensityQueries):
                 factor = forms.precisions_cholesky(form.covariances, form.covariance_type)
             except NotPositiveDefinite as error:
                 raise ValueError(f"{self._name}: {error}") from None
-        self.weights_ = form.weights
-        self.means_ = form.means
-        self.covariances_ = form.covariances
+        # Copies: neither the caller's arrays nor those of another mixture may change this one.
+        self.weights_ = form.weights.copy()
+        self.means_ = form.means.copy()
+        self.covariances_ = form.covariances.copy()
         self.precisions_cholesky_ = factor
         self.precisions_ = forms.precisions(factor, form.covariance_type)
         self.n_features_in_ = form.means.shape[1]

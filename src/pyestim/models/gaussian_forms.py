@@ -181,8 +181,12 @@ def condition(form: GaussianForm, features: NDArray[np.intp], values: Array) -> 
         scale = whitening if form.covariance_type == "diag" else whitening[:, None]
         whitened = gap * scale
         log_det = log_det.sum(axis=1) if log_det.ndim == 2 else log_det * len(features)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         log_weights = np.log(form.weights) + log_det - (whitened**2).sum(axis=1) / 2
+    if not np.isfinite(log_weights.max()):  # squares overflow: the nearest component has it all
+        distance = np.linalg.norm(whitened / np.abs(whitened).max(), axis=1)
+        distance[form.weights == 0.0] = np.inf
+        log_weights = np.where(distance == distance.min(), 0.0, -np.inf)
     weights = np.exp(log_weights - log_weights.max())
     return form._replace(weights=weights / weights.sum(), means=means, covariances=cov)
 
