@@ -134,6 +134,7 @@ CHANGES = {
     "more arrays": (lambda h, a: a.update(other=np.ones(2)), "nothing refers to: .'other'"),
     "shape": (lambda h, a: a.update(a0=np.ones(3)), "inconsistent arrays"),
     "NaN": (lambda h, a: a.update(a0=np.full(2, np.nan)), "inconsistent arrays"),
+    "type": (lambda h, a: h["params"].update(covariance_type="x"), "covariance_type must be one"),
 }
 
 
@@ -165,6 +166,11 @@ def empty_archive(path):
         pass
 
 
+def archive_of_text(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header", "{}")
+
+
 OTHER_FILES = {
     "text": lambda path: path.write_text("weights: 1"),
     "empty": lambda path: path.write_bytes(b""),
@@ -173,6 +179,8 @@ OTHER_FILES = {
     "header is not JSON": lambda path: np.savez(path, header=np.zeros(4, dtype=np.uint8)),
     "header is a list": lambda path: np.savez(path, header=np.frombuffer(b"[1]", dtype=np.uint8)),
     "empty archive": empty_archive,
+    "no arrays": archive_of_text,
+    "deep": lambda path: np.savez(path, header=np.frombuffer(b"[" * 100_000, dtype=np.uint8)),
 }
 
 

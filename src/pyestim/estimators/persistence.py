@@ -11,6 +11,7 @@ import dataclasses
 import json
 import math
 import os
+import zlib
 from importlib import import_module
 from typing import Any
 from zipfile import BadZipFile
@@ -30,6 +31,12 @@ CLASSES = {"GaussianMixture": "pyestim.estimators.gaussian_mixture"}
 
 #: Kinds of numpy arrays that go into a file: bool, integers, floats.
 ARRAY_KINDS = "biuf"
+
+#: What a file that is damaged, foreign or made to annoy may raise while it is read.
+UNREADABLE = (
+    *(ValueError, KeyError, AttributeError, EOFError, RuntimeError),
+    *(BadZipFile, zlib.error),
+)
 
 PathLike = str | os.PathLike[str]
 
@@ -105,8 +112,9 @@ def load(path: PathLike) -> Any:
         setattr(estimator, key, value)
     if state:
         try:
+            estimator._check_arguments()
             estimator._check_state()
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"load: {path}: inconsistent arrays. {error}") from error
     return estimator
 
@@ -121,7 +129,7 @@ def _read(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             header = json.loads(arrays.pop(HEADER).tobytes().decode())
             if not isinstance(header, dict):
                 raise ValueError("its header is not a table")
-        except (ValueError, KeyError, EOFError, BadZipFile) as error:
+        except UNREADABLE as error:
             raise ValueError(
                 f"load: {path}: expected a file written by the save method of a pyestim "
                 f"estimator, got something else ({error})."
