@@ -76,6 +76,8 @@ def test_fewer_rows_of_positive_weight_than_components(X):
         (np.where(np.arange(120) == 5, np.nan, 1.0), "sample_weight contains NaN"),
         (np.where(np.arange(120) == 5, np.inf, 1.0), "sample_weight contains infinity"),
         (np.full(120, "heavy"), "could not convert"),
+        (np.full(120, 1e-250), "must have a sum between"),
+        (np.full(120, 1e307), "must have a sum between .* got inf"),
     ],
 )
 def test_bad_weights(X, weight, message):
@@ -141,6 +143,7 @@ BAD_STARTS = [
     ("means_init", np.zeros((2, 3)), "'means' should have the shape of"),
     ("means_init", np.zeros(2), "'means' should have the shape of"),
     ("means_init", [[0.0, np.inf], [1.0, 1.0]], "means contains infinity"),
+    ("means_init", [[0.0, 1e300], [1.0, 1.0]], "means_init must be at most .* for component 0"),
     ("init_params", np.zeros(119, dtype=int), "'init_params' should have the shape of"),
     ("init_params", np.arange(120), "integers from 0 to n_components - 1 = 1"),
     ("init_params", np.arange(120) % 2 - 1, "integers from 0 to n_components - 1 = 1"),

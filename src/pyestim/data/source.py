@@ -27,6 +27,8 @@ LARGEST_SPAN, SMALLEST_SPAN = 1e140, 1e-140
 DOUBLE_EPS = 2.0**-52
 #: Rounding errors of the log-density of one row, in units of its last place (measured).
 ROW_ERRORS = 2.5
+#: Weights below this lose the digits of their products.
+SMALLEST_WEIGHT_SUM = 1e-160
 #: Interquartile range of a standard normal.
 NORMAL_IQR = 1.3489795003921634
 
@@ -283,9 +285,10 @@ def _checked_weights(weight: Vector | None, n_rows: int, owner: str) -> Vector |
     weight = np.ascontiguousarray(weight, dtype=np.float64)
     if weight.shape != (n_rows,):
         raise ValueError(f"{owner}: sample_weight must have shape ({n_rows},), got {weight.shape}.")
-    total = weight.sum()
-    if not np.isfinite(total):
-        raise ValueError(f"{owner}: sample_weight must be finite, got NaN or infinity.")
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if np.isnan(total):
+        raise ValueError(f"{owner}: sample_weight must be finite, got NaN.")
     if weight.min() < 0.0:
         raise ValueError(
             f"{owner}: sample_weight must not be negative, got {weight.min():g}; "
@@ -293,6 +296,11 @@ def _checked_weights(weight: Vector | None, n_rows: int, owner: str) -> Vector |
         )
     if total == 0.0:
         raise ValueError(f"{owner}: sample_weight is zero for every row; nothing is left to fit.")
+    if not SMALLEST_WEIGHT_SUM <= total < np.inf:
+        raise ValueError(
+            f"{owner}: sample_weight must have a sum between {SMALLEST_WEIGHT_SUM:g} and the "
+            f"largest double, got {total:.3g}. Multiply all weights by one number."
+        )
     return weight
 
 

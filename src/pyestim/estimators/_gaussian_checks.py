@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
+from pyestim.data.source import LARGEST_SPAN, ArraySource
 from pyestim.estimators._base import Array, Rule, aligned, integer, number, one_of, shown
 from pyestim.models.gaussian_forms import (
     COVARIANCE_TYPES,
@@ -86,6 +87,18 @@ def check_means(owner: str, means: Any, k: int, d: int) -> Array:
     means = check_array(means, dtype=np.float64, ensure_2d=False, input_name="means")
     check_shape(owner, "means", means, (k, d))
     return np.asarray(means, dtype=np.float64)
+
+
+def check_near(owner: str, name: str, means: Array, source: ArraySource) -> None:
+    """Refuse a start whose squared distance from the rows no double holds."""
+    with np.errstate(over="ignore"):
+        distance = np.abs((means - source.centre) * source.scale).max(axis=1)
+    if distance.max() > LARGEST_SPAN:
+        raise ValueError(
+            f"{owner}: {name} must be at most {LARGEST_SPAN:g} times the spread of the rows away "
+            f"from them, got {distance.max():.3g} for component {int(distance.argmax())}. "
+            "Start nearer to the rows."
+        )
 
 
 def _check_matrices(

@@ -291,6 +291,8 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
         weights = self._given(checks.check_weights, self.weights_init, k)
         means = self._given(checks.check_means, self.means_init, k, d)
         covariances = self._given(checks.check_precisions, self.precisions_init, kind, k, d)
+        if means is not None:
+            checks.check_near(self._name, "means_init", means, source)
         if weights is not None and means is not None and covariances is not None:
             return [model.from_user(weights, means, covariances, source.centre, source.scale)]
         starts = self._estimated_starts(model, source, means)
@@ -328,6 +330,7 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
                 f"{self._name}: warm_start=True expects n_components and the columns of X to stay "
                 f"as they were, {form.means.shape}, got ({k}, {d}). Set warm_start=False."
             )
+        checks.check_near(self._name, "means_", form.means, source)
         return model.from_user(*form[:3], source.centre, source.scale)
 
     def _told(self, report: Report, eps: float, warm: bool) -> Report:
@@ -377,8 +380,9 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
             )
 
     def _to_come(self, report: Report) -> str:
-        rest = f"about {report.remaining:.1e}" if np.isfinite(report.remaining) else "Unknown"
+        known = np.isfinite(report.remaining)
+        rest = f"About {report.remaining:.1e}" if known else "An unknown number of"
         return (
-            f"{rest.capitalize()} nats per row were still to come after {self.n_iter_} iterations, "
+            f"{rest} nats per row were still to come after {self.n_iter_} iterations, "
             f"tol is {self.tol:.1e}."
         )
