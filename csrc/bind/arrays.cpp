@@ -3,11 +3,11 @@
 namespace pyestim::bind {
 namespace {
 
-std::string tuple_text(const int64_t* values, int64_t n) {
+std::string tuple_text(const Shape& shape) {
   std::string text = "(";
-  for (int64_t i = 0; i < n; ++i)
-    text += (i ? ", " : "") + (values[i] < 0 ? std::string("any") : std::to_string(values[i]));
-  return text + (n == 1 ? ",)" : ")");
+  for (size_t i = 0; i < shape.size(); ++i)
+    text += (i ? ", " : "") + (shape[i] < 0 ? std::string("any") : std::to_string(shape[i]));
+  return text + (shape.size() == 1 ? ",)" : ")");
 }
 
 std::string sentence(const Argument& argument, const std::string& expected, const std::string& got) {
@@ -41,18 +41,16 @@ py::array as_array(const py::object& object, const Argument& argument) {
 }
 
 py::array detail::checked(const py::object& object, const Argument& argument, const py::dtype& dtype,
-                          const char* type_name, std::initializer_list<int64_t> shape, bool writable) {
+                          const char* type_name, const Shape& shape, bool writable) {
   py::array array = as_array(object, argument);
   if (!array.dtype().is(dtype) && !array.dtype().equal(dtype))
     raise_type(argument, std::string("have dtype ") + type_name, py::str(array.dtype()));
   bool fits = array.ndim() == static_cast<py::ssize_t>(shape.size());
   for (py::ssize_t axis = 0; fits && axis < array.ndim(); ++axis) {
-    const int64_t wanted = shape.begin()[axis];
+    const int64_t wanted = shape[static_cast<size_t>(axis)];
     fits = wanted < 0 || array.shape(axis) == wanted;
   }
-  if (!fits)
-    raise_value(argument, "have shape " + tuple_text(shape.begin(), static_cast<int64_t>(shape.size())),
-                shape_text(array));
+  if (!fits) raise_value(argument, "have shape " + tuple_text(shape), shape_text(array));
   constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
   if ((array.flags() & (py::array::c_style | aligned)) != (py::array::c_style | aligned))
     raise_value(argument, "be C-contiguous and aligned", "another layout");

@@ -4,8 +4,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include <initializer_list>
 #include <string>
+#include <vector>
 
 #include "kernel/table.hpp"
 
@@ -19,6 +19,8 @@ struct Argument {
   const char* name;
 };
 
+using Shape = std::vector<int64_t>;
+
 [[noreturn]] void raise_value(const Argument& argument, const std::string& expected, const std::string& got);
 [[noreturn]] void raise_type(const Argument& argument, const std::string& expected, const std::string& got);
 
@@ -29,7 +31,7 @@ py::array as_array(const py::object& object, const Argument& argument);
 namespace detail {
 // A C-contiguous array of exactly this type and shape (-1: any extent), writable if asked; never a copy.
 py::array checked(const py::object& object, const Argument& argument, const py::dtype& dtype, const char* type_name,
-                  std::initializer_list<int64_t> shape, bool writable);
+                  const Shape& shape, bool writable);
 template <class T>
 constexpr const char* type_name = nullptr;
 template <>
@@ -46,25 +48,25 @@ inline constexpr const char* type_name<uint64_t> = "uint64";
 
 // Read from Python. The array stays alive as long as the caller's argument does.
 template <class T>
-const T* input(const py::object& object, const Argument& argument, std::initializer_list<int64_t> shape) {
+const T* input(const py::object& object, const Argument& argument, const Shape& shape) {
   return static_cast<const T*>(
       detail::checked(object, argument, py::dtype::of<T>(), detail::type_name<T>, shape, false).data());
 }
 
 template <class T>
-const T* optional_input(const py::object& object, const Argument& argument, std::initializer_list<int64_t> shape) {
+const T* optional_input(const py::object& object, const Argument& argument, const Shape& shape) {
   return object.is_none() ? nullptr : input<T>(object, argument, shape);
 }
 
 // Written by us.
 template <class T>
-T* output(const py::object& object, const Argument& argument, std::initializer_list<int64_t> shape) {
+T* output(const py::object& object, const Argument& argument, const Shape& shape) {
   return static_cast<T*>(
       detail::checked(object, argument, py::dtype::of<T>(), detail::type_name<T>, shape, true).mutable_data());
 }
 
 template <class T>
-T* optional_output(const py::object& object, const Argument& argument, std::initializer_list<int64_t> shape) {
+T* optional_output(const py::object& object, const Argument& argument, const Shape& shape) {
   return object.is_none() ? nullptr : output<T>(object, argument, shape);
 }
 

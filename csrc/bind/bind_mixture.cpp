@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <iterator>
 #include <limits>
 
 #include "bind/bind.hpp"
@@ -30,32 +29,31 @@ Enum parse(const std::string& text, const Argument& argument, const Name<Enum> (
   raise_value(argument, "be one of " + known, "'" + text + "'");
 }
 
-struct Shape {
-  int64_t n_candidates, n_components;
-};
-
-Shape shape_of_means(const char* function, const py::object& means) {
-  const Argument who{function, "means"};
-  const Shape shape{extent(means, who, 3, 0), extent(means, who, 3, 1)};
-  if (std::max(shape.n_candidates, shape.n_components) > std::numeric_limits<int32_t>::max())
-    raise_value(who, "have fewer than 2^31 candidates and components", shape_text(as_array(means, who)));
-  return shape;
-}
-
-const double* factors_of(const char* function, const py::object& factors, Family family, Shape shape, int64_t d) {
-  const Argument who{function, "factors"};
-  const auto [c, k] = shape;
+// Factors of one candidate: the place to tell the shape of a new family.
+Shape factor_shape(Family family, int64_t k, int64_t d) {
   switch (family) {
     case Family::full:
-      return input<double>(factors, who, {c, k, d, d});
+      return {k, d, d};
     case Family::tied:
-      return input<double>(factors, who, {c, d, d});
+      return {d, d};
     case Family::diag:
-      return input<double>(factors, who, {c, k, d});
+      return {k, d};
     case Family::spherical:
-      return input<double>(factors, who, {c, k});
+      return {k};
   }
-  return nullptr;
+  return {};
+}
+
+struct Counts {
+  int64_t candidates, components;
+};
+
+Counts counts_of(const char* function, const py::object& means) {
+  const Argument who{function, "means"};
+  const Counts counts{extent(means, who, 3, 0), extent(means, who, 3, 1)};
+  if (std::max(counts.candidates, counts.components) > std::numeric_limits<int32_t>::max())
+    raise_value(who, "have fewer than 2^31 candidates and components", shape_text(as_array(means, who)));
+  return counts;
 }
 
 void mixture_sweep(Context& context, const Rows& rows, int64_t start, int64_t stop, const std::string& family,
@@ -63,18 +61,20 @@ void mixture_sweep(Context& context, const Rows& rows, int64_t start, int64_t st
                    const py::object& out) {
   constexpr const char* function = "mixture_sweep";
   rows.check_range(function, start, stop);
-  const Shape shape = shape_of_means(function, means);
+  const auto [c, k] = counts_of(function, means);
   MixtureJob job{};
   job.rows = rows.view();
   job.family = parse(family, {function, "family"}, families);
-  job.n_candidates = static_cast<int32_t>(shape.n_candidates);
-  job.n_components = static_cast<int32_t>(shape.n_components);
-  job.log_offset = input<double>(log_offset, {function, "log_offset"}, {shape.n_candidates, shape.n_components});
-  job.means = input<double>(means, {function, "means"}, {shape.n_candidates, shape.n_components, job.rows.d});
-  job.factors = factors_of(function, factors, job.family, shape, job.rows.d);
+  job.n_candidates = static_cast<int32_t>(c);
+  job.n_components = static_cast<int32_t>(k);
+  job.log_offset = input<double>(log_offset, {function, "log_offset"}, {c, k});
+  job.means = input<double>(means, {function, "means"}, {c, k, job.rows.d});
+  Shape shape = factor_shape(job.family, k, job.rows.d);
+  shape.insert(shape.begin(), c);
+  job.factors = input<double>(factors, {function, "factors"}, shape);
   job.accurate = accurate;
   job.blas = context.blas_calls();
-  sweep(context, function, *context.kernels.mixture, &job, start, stop, shape.n_candidates, out);
+  sweep(context, function, *context.kernels.mixture, &job, start, stop, c, out);
 }
 
 void mixture_rows(Context& context, const Rows& rows, int64_t start, int64_t stop, const std::string& family,
@@ -91,21 +91,7 @@ void mixture_rows(Context& context, const Rows& rows, int64_t start, int64_t sto
   const int64_t d = job.mixture.rows.d;
   job.mixture.log_offset = input<double>(log_offset, {function, "log_offset"}, {k});
   job.mixture.means = input<double>(means, {function, "means"}, {k, d});
-  const Argument who{function, "factors"};
-  switch (job.mixture.family) {
-    case Family::full:
-      job.mixture.factors = input<double>(factors, who, {k, d, d});
-      break;
-    case Family::tied:
-      job.mixture.factors = input<double>(factors, who, {d, d});
-      break;
-    case Family::diag:
-      job.mixture.factors = input<double>(factors, who, {k, d});
-      break;
-    case Family::spherical:
-      job.mixture.factors = input<double>(factors, who, {k});
-      break;
-  }
+  job.mixture.factors = input<double>(factors, {function, "factors"}, factor_shape(job.mixture.family, k, d));
   job.mixture.accurate = accurate;
   job.mixture.blas = context.blas_calls();
   job.first_row = start;
@@ -148,18 +134,18 @@ void assign_sweep(Context& context, const Rows& rows, int64_t start, int64_t sto
                   const py::object& responsibilities, const py::object& seeds, bool accurate, const py::object& out) {
   constexpr const char* function = "assign_sweep";
   rows.check_range(function, start, stop);
-  const Shape shape = shape_of_means(function, means);
+  const auto [c, k] = counts_of(function, means);
   AssignJob job{};
   job.rows = rows.view();
   job.family = parse(family, {function, "family"}, families);
   job.source = parse(source, {function, "source"}, sources);
-  job.n_candidates = static_cast<int32_t>(shape.n_candidates);
-  job.n_components = static_cast<int32_t>(shape.n_components);
-  job.means = input<double>(means, {function, "means"}, {shape.n_candidates, shape.n_components, job.rows.d});
+  job.n_candidates = static_cast<int32_t>(c);
+  job.n_components = static_cast<int32_t>(k);
+  job.means = input<double>(means, {function, "means"}, {c, k, job.rows.d});
   read_source(function, job, labels, responsibilities, seeds);
   job.accurate = accurate;
   job.blas = context.blas_calls();
-  sweep(context, function, *context.kernels.assign, &job, start, stop, shape.n_candidates, out);
+  sweep(context, function, *context.kernels.assign, &job, start, stop, c, out);
 }
 
 }  // namespace
