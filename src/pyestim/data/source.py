@@ -100,7 +100,7 @@ class ArraySource:
 
     # -- what a sweep needs ---------------------------------------------------------------------
 
-    @property
+    @cached_property
     def eps(self) -> float:
         """Machine epsilon of the arithmetic on the rows."""
         single = self._x.dtype == np.float32 and not self.accurate

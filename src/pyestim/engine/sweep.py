@@ -76,22 +76,18 @@ class LocalSweep(Generic[P]):
     ----------
     count : int
         Passes over the rows so far.
+    weight_sum : float
+        Sum of the row weights.
+    eps : float
+        Relative rounding error of the objective, a mean over the rows.
     """
 
     def __init__(self, model: Model[P], source: Source) -> None:
         self.model = model
         self.source = source
         self.count = 0
-
-    @property
-    def weight_sum(self) -> float:
-        """Sum of the row weights."""
-        return self.source.weight_sum
-
-    @property
-    def eps(self) -> float:
-        """Relative rounding error of the objective, a mean over the rows."""
-        return self.source.mean_eps
+        self.weight_sum = source.weight_sum
+        self.eps = source.mean_eps
 
     @property
     def backend(self) -> str:

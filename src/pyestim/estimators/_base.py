@@ -29,6 +29,8 @@ class Rule(NamedTuple):
 
 
 def _is_number(value: Any, kind: type) -> bool:
+    if type(value) is int or (type(value) is float and kind is Real):
+        return True  # nearly always, and ten times as quick to ask
     return isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
 
 
@@ -59,7 +61,7 @@ def one_of(*choices: Any) -> Rule:
 def _is_plain(X: Any, least: int) -> bool:
     """Whether X is an array that scikit-learn's `check_array` would return as it is.
 
-    Asking this takes a fiftieth of the time of asking scikit-learn, which counts in small fits.
+    Asking this takes a fiftieth of the time of asking scikit-learn, a tenth of a small fit.
     """
     if type(X) is not np.ndarray or X.dtype not in ROW_TYPES or X.ndim != 2:
         return False
@@ -108,15 +110,24 @@ class Estimator(BaseEstimator):
 
     def _sample_matrix(self, X: Any, *, reset: bool, least: int = 1) -> NDArray[Any]:
         """X as float32 or float64, without a copy where it is already one of them."""
-        plain = _is_plain(X, least)
+        if _is_plain(X, least) and self._takes_plain(X.shape[1], reset):
+            return aligned(X)
         checked = validate_data(
-            self,
-            X,
-            reset=reset,
-            skip_check_array=plain,
-            **({} if plain else {"dtype": ROW_TYPES, "ensure_min_samples": least}),
+            self, X, reset=reset, dtype=ROW_TYPES, ensure_min_samples=max(least, 1)
         )
         return aligned(np.asarray(checked))
+
+    def _takes_plain(self, n_features: int, reset: bool) -> bool:
+        """Keep account of the columns of a plain array as `validate_data` does.
+
+        False where that has something to say: to a wrong number, to names that are missing.
+        """
+        if reset:
+            self.n_features_in_ = n_features
+            self.__dict__.pop("feature_names_in_", None)
+            return True
+        known = getattr(self, "n_features_in_", n_features)
+        return bool(n_features == known) and not hasattr(self, "feature_names_in_")
 
     def _weights(self, sample_weight: Any, n: int) -> Array | None:
         """Weights of the rows (n,): not negative, finite, not all zero."""

@@ -25,8 +25,9 @@ SAMPLE_ROWS, SAMPLE_ROWS_PER_PARAMETER = 10_000, 50
 #: Lloyd sweeps over the sample, and then over all rows.
 SAMPLE_LLOYD_SWEEPS, LLOYD_SWEEPS = 100, 10
 #: Bound on the fall of the inertia per unit weight that Lloyd's sweeps leave (squared units of the
-#: working coordinates, in which a column varies by about one).
-LLOYD_TOL = 1e-4
+#: working coordinates, in which a column varies by about one). Over 800 fits of 100 random mixtures
+#: this ended no lower than 1e-4 (mean difference of the log-likelihood -0.3, standard error 0.4).
+LLOYD_TOL = 3e-3
 
 
 def make_starts(
