@@ -1,7 +1,8 @@
 """One EM step of the kernels against one of scikit-learn, from the same start.
 
-Every number is a median; the two libraries take turns, so that a busy machine hurts both. Run it
-with one BLAS thread and OpenBLAS free to choose its kernels:
+One thread is timed by the processor time of the process, so that other users of the machine count
+little; the gain of two threads is the ratio of wall times and needs a quiet machine. Every number
+is a median, all variants taking turns. With one BLAS thread and OpenBLAS free to choose kernels:
 
     env -u OPENBLAS_CORETYPE OMP_NUM_THREADS=1 python benchmarks/bench_sweep.py
 """
@@ -77,10 +78,9 @@ def sklearn_step(start, X):
     """Return a function that does one EM step of scikit-learn."""
     model = GaussianMixture(len(start.weights), covariance_type=start.covariance_type)
     model.weights_, model.means_ = start.weights, start.means
-    factor = np.sqrt(start.precisions)
-    if start.covariance_type in ("full", "tied"):
-        factor = np.swapaxes(np.linalg.inv(np.linalg.cholesky(start.covariances)), -1, -2)
-    model.precisions_cholesky_ = factor
+    factors = native_factors(start)
+    full = start.covariance_type in ("full", "tied")
+    model.precisions_cholesky_ = np.swapaxes(factors, -1, -2) if full else factors
     kept = {name: value for name, value in vars(model).items() if name.endswith("_")}
 
     def step():
@@ -93,18 +93,19 @@ def sklearn_step(start, X):
 
 
 def medians(steps, repeats):
-    """Median seconds of each function, all taking turns."""
+    """Median processor and wall seconds of each function, all taking turns: name -> (2,)."""
     seconds = {name: [] for name in steps}
     for _ in range(repeats):
         for name, step in steps.items():
-            begin = time.perf_counter()
+            begin = time.process_time(), time.perf_counter()
             step()
-            seconds[name].append(time.perf_counter() - begin)
-    return {name: float(np.median(times)) for name, times in seconds.items()}
+            end = time.process_time(), time.perf_counter()
+            seconds[name].append(np.subtract(end, begin))
+    return {name: np.median(times, axis=0) for name, times in seconds.items()}
 
 
 def bench(case, levels, repeats, with_sklearn):
-    """Rows of the table for one case."""
+    """Processor and wall seconds of every variant of one case."""
     X = case.data()
     start = case.start(X)
     X32 = X.astype(np.float32)
@@ -113,13 +114,10 @@ def bench(case, levels, repeats, with_sklearn):
         for n_threads in (1, 2):
             steps[level, "f64", n_threads] = native_step(start, X, level, n_threads)
             steps[level, "f32", n_threads] = native_step(start, X32, level, n_threads)
-    times = {}
     with threadpoolctl.threadpool_limits(1):
+        times = medians(steps, repeats)
         if with_sklearn:
-            steps_once = {"sklearn": sklearn_step(start, X)}
-            steps_once.update(steps)
-            times = medians(steps_once, max(3, repeats // 3))
-        times.update(medians(steps, repeats))
+            times |= medians({"sklearn": sklearn_step(start, X)}, max(3, repeats // 3))
     return times
 
 
@@ -132,21 +130,24 @@ def main():
     parser.add_argument("--no-sklearn", action="store_true")
     options = parser.parse_args()
     print(
-        "| case | level | f64 1T ms | 2T | f32 1T | 2T | sklearn ms | ratio 1T | 2T/1T | f32/f64 |"
+        "| case | level | f64 ms | f32 ms | f64/f32 | scikit-learn ms | ratio "
+        "| 2 threads f64 | 2 threads f32 |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for case in STEP_CASES:
         if options.only not in case.label:
             continue
         times = bench(case, options.levels, options.repeats, not options.no_sklearn)
+        peer = times.get("sklearn", (np.nan, np.nan))[0]
         for level in options.levels:
-            one, two = times[level, "f64", 1], times[level, "f64", 2]
-            single, single_two = times[level, "f32", 1], times[level, "f32", 2]
-            peer = times.get("sklearn", np.nan)
+            double, single = times[level, "f64", 1], times[level, "f32", 1]
+            gains = [
+                times[level, dtype, 1][1] / times[level, dtype, 2][1] for dtype in ("f64", "f32")
+            ]
             print(
-                f"| {case.label} | {level} | {one * 1e3:.2f} | {two * 1e3:.2f} "
-                f"| {single * 1e3:.2f} | {single_two * 1e3:.2f} | {peer * 1e3:.0f} "
-                f"| {peer / one:.1f} | {one / two:.2f} | {one / single:.2f} |",
+                f"| {case.label} | {level} | {double[0] * 1e3:.2f} | {single[0] * 1e3:.2f} "
+                f"| {double[0] / single[0]:.2f} | {peer * 1e3:.0f} | {peer / double[0]:.1f} "
+                f"| {gains[0]:.2f} | {gains[1]:.2f} |",
                 flush=True,
             )
 

@@ -215,42 +215,63 @@ struct GaussianFull {
     return i;
   }
 
+  template <int D>
+  struct Sums {
+    V one[D], two[D][D];
+
+    PYESTIM_INLINE void clear() {
+#pragma GCC unroll 8
+      for (int i = 0; i < D; ++i) {
+        one[i] = broadcast(T(0));
+#pragma GCC unroll 8
+        for (int j = 0; j <= i; ++j) two[i][j] = broadcast(T(0));
+      }
+    }
+  };
+
+  // One panel, vectors from A on, which take the two chains of sums in turn.  A recursion, not a loop: the compiler
+  // keeps sums in registers only where every index is a constant from the start.
+  template <int D, int I0, int I1, int A>
+  PYESTIM_INLINE static void add_panel(const T* x, const T* resp, const T* mean, Sums<D>& mine, Sums<D>& next) {
+    if constexpr (A < u) {
+      const V r = load(resp + A * w);
+      V t[I1];
+#pragma GCC unroll 8
+      for (int j = 0; j < I1; ++j) t[j] = load(x + j * S::panel + A * w) - broadcast(mean[j]);
+#pragma GCC unroll 8
+      for (int i = I0; i < I1; ++i) {
+        const V weighted = r * t[i];
+        mine.one[i] += weighted;
+#pragma GCC unroll 8
+        for (int j = 0; j <= i; ++j) mine.two[i][j] += weighted * t[j];
+      }
+      add_panel<D, I0, I1, A + 1>(x, resp, mean, next, mine);
+    }
+  }
+
   // Rows I0 .. I1 of the triangle and of the first moment, then the rest; all sums of a pass in registers.
   template <int D, int I0>
   static void moments_in_registers(const Block<T>& block, const T* resp, const T* mean, double* first,
                                    double* triangle) {
     constexpr int I1 = last_row(D, I0);
-    constexpr int chains = D <= 2 ? 2 : 1;
-    V one[chains][D], two[chains][D][D];
-    for (int c = 0; c < chains; ++c) {
-      for (int i = I0; i < I1; ++i) {
-        one[c][i] = broadcast(T(0));
-        for (int j = 0; j <= i; ++j) two[c][i][j] = broadcast(T(0));
-      }
-    }
+    constexpr bool two_chains = D <= 2;  // so few sums would wait for each other
+    Sums<D> even, odd;
+    even.clear();
+    odd.clear();
     for (int row = 0; row < block.padded; row += S::panel) {
       const T* x = block.panels + int64_t(row) * D;
-#pragma GCC unroll 4
-      for (int a = 0; a < u; ++a) {
-        const int c = a % chains;
-        const V r = load(resp + row + a * w);
-        V t[I1];
-#pragma GCC unroll 8
-        for (int j = 0; j < I1; ++j) t[j] = load(x + j * S::panel + a * w) - broadcast(mean[j]);
-#pragma GCC unroll 8
-        for (int i = I0; i < I1; ++i) {
-          const V weighted = r * t[i];
-          one[c][i] += weighted;
-#pragma GCC unroll 8
-          for (int j = 0; j <= i; ++j) two[c][i][j] += weighted * t[j];
-        }
+      if constexpr (two_chains) {
+        add_panel<D, I0, I1, 0>(x, resp + row, mean, even, odd);
+      } else {
+        add_panel<D, I0, I1, 0>(x, resp + row, mean, even, even);
       }
     }
+#pragma GCC unroll 8
     for (int i = I0; i < I1; ++i) {
-      first[i] += double(reduce_add(chains == 2 ? one[0][i] + one[chains - 1][i] : one[0][i]));
+      first[i] += double(reduce_add(even.one[i] + odd.one[i]));
+#pragma GCC unroll 8
       for (int j = 0; j <= i; ++j) {
-        const V sum = chains == 2 ? two[0][i][j] + two[chains - 1][i][j] : two[0][i][j];
-        triangle[i * (i + 1) / 2 + j] += double(reduce_add(sum));
+        triangle[i * (i + 1) / 2 + j] += double(reduce_add(even.two[i][j] + odd.two[i][j]));
       }
     }
     if constexpr (I1 < D) moments_in_registers<D, I1>(block, resp, mean, first, triangle);

@@ -23,10 +23,11 @@ struct LogSumExp {
   const T* quad;  // (K, rows) -|F_k (z - mean_k)|^2 / 2
   Gate gate;
   int n_components;
-  const T* weight;  // (rows,)
-  T* resp;          // (K, rows) weight times responsibility; may be quad itself
-  T* log_total;     // (rows,) log-density
-  T* share;         // (rows,) scratch
+  const T* weight;    // (rows,)
+  T* resp;            // (K, rows) weight times responsibility; may be quad itself
+  T* log_total;       // (rows,) log-density
+  T* share;           // (rows,) scratch
+  bool unit_weights;  // only the sum of log_total is wanted, and every weight is 1 (pad rows: 0)
 
   // ---- rows where every distance stands at the cap ----
   struct Lost {
@@ -127,6 +128,33 @@ struct LogSumExp {
     }
   }
 
+  // Where every row counts once, one logarithm of a product serves many rows; log_total is not written.  Sums of the
+  // exponentials lie between 1 and K, so products of `many` of them are far from overflow (float32: up to K = 2^15).
+  double logarithm_of_products(int padded) const {
+    constexpr int many = 8;
+    const V one = broadcast(T(1)), zero = broadcast(T(0));
+    double sum = 0;
+    for (int row = 0; row < padded; row += many * S::panel) {
+      const int end = row + many * S::panel < padded ? row + many * S::panel : padded;
+      V product[u], most[u];
+      for (int a = 0; a < u; ++a) {
+        product[a] = one;
+        most[a] = zero;
+      }
+      for (int i = row; i < end; i += S::panel) {
+#pragma GCC unroll 4
+        for (int a = 0; a < u; ++a) {
+          const V counts = load(weight + i + a * w), total = load(share + i + a * w);
+          product[a] *= select(counts > zero, total, one);
+          most[a] += select(counts > zero, load(log_total + i + a * w), zero);
+          store(share + i + a * w, counts / total);
+        }
+      }
+      for (int a = 0; a < u; ++a) sum += double(reduce_add(most[a] + log_pos(product[a])));
+    }
+    return sum;
+  }
+
   // Adds sum_i w_i r_ik to resp_sum (K,) unless null; returns sum_i w_i log p(z_i).
   double run(int padded, double* resp_sum) const {
     Lost lost;
@@ -140,14 +168,20 @@ struct LogSumExp {
         note_lost(row, lost);
       exponentials(row, most);
     }
-    logarithms(padded);
+    const bool multiply = unit_weights && lost.n_rows == 0 && n_components < (1 << 15);
+    double log_likelihood = 0;
+    if (multiply) {
+      log_likelihood = logarithm_of_products(padded);
+    } else {
+      logarithms(padded);
+    }
     for (int i = 0; i < lost.n_rows; ++i) share[lost.row[i]] = T(0);
     scale(padded, resp_sum);
     place_lost(lost);
     for (int i = 0; i < lost.n_rows && resp_sum != nullptr; ++i) {
       if (lost.best[i] >= 0) resp_sum[lost.best[i]] += double(weight[lost.row[i]]);
     }
-    return weighted_sum(padded);
+    return multiply ? log_likelihood : weighted_sum(padded);
   }
 
   double weighted_sum(int padded) const {

@@ -80,8 +80,8 @@ bool leaf_in(const MixtureRowsJob& job, const PackedMixture<T>& packed, int64_t 
     look_ahead(rows, row + count, end, s.block);
     if (!load_block<In, T>(rows, packed.working, row, count, 1.0, s.block)) return false;
     ops.quad(s.block, shape, packed.component, s.quad, s.component);
-    const LogSumExp<T, ConstantGate<T>> soft{s.quad,      {packed.offset}, shape.n_components, s.block.weight, s.resp,
-                                             s.log_total, s.share};
+    const LogSumExp<T, ConstantGate<T>> soft{
+        s.quad, {packed.offset}, shape.n_components, s.block.weight, s.resp, s.log_total, s.share, false};
     soft.run(s.block.padded, nullptr);
     write_block(job, s, packed.offset, row);
   }

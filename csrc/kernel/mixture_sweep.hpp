@@ -41,8 +41,8 @@ void candidate_block(const MixtureJob& job, const PackedMixture<T>& packed, int 
   const void* component = packed.component + c * packed.component_bytes;
   ops.quad(s.block, shape, component, s.quad, s.component);
   const ConstantGate<T> gate{packed.offset + int64_t(c) * shape.n_components};
-  const LogSumExp<T, ConstantGate<T>> soft{s.quad,      gate,   shape.n_components, s.block.weight, s.resp,
-                                           s.log_total, s.share};
+  const LogSumExp<T, ConstantGate<T>> soft{s.quad,      gate,    shape.n_components,  s.block.weight, s.resp,
+                                           s.log_total, s.share, s.block.unit_weights};
   const Moments moments = moments_of(stats, shape);
   stats[0] += soft.run(s.block.padded, moments.resp_sum);
   stats[1] += s.block.weight_sum;
