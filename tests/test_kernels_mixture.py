@@ -203,7 +203,26 @@ def test_weights_are_repetitions(ctx, family):
     assert_stats(weighted, want, repeated, family, parameters[1], 1e-13)
 
 
-@pytest.mark.parametrize("weight_scale", [1e-200, 1e200])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_of_weight_zero_may_hold_anything(ctx, family, dtype):
+    """In working coordinates the largest number is infinite: times zero that would be NaN."""
+    data, *parameters = problem(family, 300, 9, 3)
+    x = data.x.astype(dtype)
+    data = data._replace(x=x, scale=np.full(9, 4.0))
+    want = sweep(ctx, data, family, *parameters)
+    x = x.copy()
+    x[data.weight == 0] = np.finfo(dtype).max
+    got = sweep(ctx, data._replace(x=x), family, *parameters)
+    eps = np.finfo(dtype).eps
+    assert_stats(got, want, data, family, parameters[1], 100 * eps)
+    moments = np.empty(1 + 4 * 9)
+    native.column_moments(ctx, native_rows(data._replace(x=x)), 0, 300, moments)
+    assert np.isfinite(moments).all()
+
+
+# The last one scales by the reciprocal of a subnormal number, which overflows.
+@pytest.mark.parametrize("weight_scale", [1e-200, 1e200, 1e-308])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_float32_with_extreme_weights(ctx, family, weight_scale):
     data, *parameters = problem(family, 200, 5, 3)

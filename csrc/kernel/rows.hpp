@@ -318,6 +318,19 @@ void load_weights(const RowsView& rows, int64_t first, double factor, Block<T>& 
   block.weight_max = T(most);
 }
 
+// Rows of weight zero are absent whatever they hold: infinity times zero would be NaN.
+template <class T>
+void blank_absent(const RowsView& rows, int64_t first, Block<T>& block) {
+  constexpr int w = Tile<T>::width, panel = Tile<T>::panel;
+  for (int i = 0; i < block.padded; ++i) {
+    if (rows.weight[first + (i < block.rows ? i : block.rows - 1)] != 0) continue;
+    for (int j = 0; j < block.d; ++j) {
+      block.panels[(int64_t(i / panel) * block.d + j) * panel + i % panel] = T(0);
+      if (block.groups != nullptr) block.groups[(int64_t(j / w) * Tile<T>::block + i) * w + j % w] = T(0);
+    }
+  }
+}
+
 // float32 squares of larger numbers than this leave its range or its digits: such leaves are done in float64.
 constexpr double float32_reach = 1e12;
 
@@ -330,6 +343,7 @@ bool load_block(const RowsView& rows, const Working<T>& working, int64_t first, 
   load_weights(rows, first, weight_factor, block);
   const auto fits = [&](auto loader) {
     loader.load_all();
+    if (rows.weight != nullptr) blank_absent(rows, first, block);
     return sizeof(T) == 8 || !any(!(loader.largest <= broadcast(T(float32_reach))));
   };
   if (block.groups == nullptr) {
