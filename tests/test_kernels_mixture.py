@@ -320,6 +320,42 @@ def rows_of(ctx, data, family, offset, means, factors, *, accurate=False, log_re
     return log_prob, resp, labels
 
 
+@pytest.mark.parametrize(
+    ("dtype", "far"),
+    [
+        (np.float32, 1e2),
+        (np.float32, 1e4),
+        (np.float32, 1e9),
+        (np.float64, 1e6),
+        (np.float64, 1e200),
+    ],
+)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_log_responsibilities_of_far_rows_add_up(ctx, family, dtype, far):
+    data, *parameters = problem(family, 70, 3, 4, weighted=False)
+    log_offset, means, factors = (p[0] for p in parameters)
+    x = data.x.astype(dtype)
+    x[::3] *= far
+    log_resp, resp = np.empty((70, 4)), np.empty((70, 4))
+    rows = native_rows(data._replace(x=x))
+    for out, logarithms in ((log_resp, True), (resp, False)):
+        native.mixture_rows(
+            ctx, rows, 0, 70, family, log_offset, means, factors, False, None, out, None, logarithms
+        )
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(np.exp(log_resp).sum(axis=1), 1.0, rtol=20 * eps)
+    np.testing.assert_allclose(np.exp(log_resp), resp, atol=20 * eps)
+
+
+def test_float32_sweep_with_a_very_wide_sphere(ctx):
+    """The square of the factor is below the smallest float32."""
+    data, log_offset, means, _ = problem("spherical", 50, 3, 2)
+    data = data._replace(x=data.x.astype(np.float32))
+    got = sweep(ctx, data, "spherical", log_offset, means, np.full((1, 2), 1e-25))
+    want = slow.mixture_sweep(data, 0, 50, "spherical", log_offset, means, np.full((1, 2), 1e-25))
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("n", "d", "k"), [(1, 1, 1), (61, 2, 5), (333, 13, 5), (LEAF + 9, 3, 2)])
 @pytest.mark.parametrize(("dtype", "eps"), [(np.float64, 1e-13), (np.float32, 2e-5)])

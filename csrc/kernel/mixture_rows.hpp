@@ -41,11 +41,22 @@ int most_likely(const T* resp, int n_components) {
   return best;
 }
 
-// log r = quad + offset - log_total, which keeps its digits where r underflows.
+// log r of row i, which keeps its digits where r underflows: log-densities relative to that of the best component,
+// whose r is 1 / K at least.  (Relative to log_total it would have the digits of a number that may be as large as one
+// likes.)
 template <class T>
-double log_resp(const T* quad, T offset, T log_total) {
-  const bool alive = offset > T(-__builtin_inf());
-  return alive ? double(*quad) + double(offset) - double(log_total) : -__builtin_inf();
+void write_log_resp(const MixtureScratch<T>& s, const T* offset, int n_components, int i, double* out) {
+  constexpr int stride = Tile<T>::stride;
+  constexpr double infinity = __builtin_huge_val();
+  const int best = most_likely(s.resp + i, n_components);
+  const auto log_density = [&](int k) { return double(T(s.quad[int64_t(k) * stride + i] + offset[k])); };
+  const double share = double(s.resp[int64_t(best) * stride + i]);
+  const double top = log_density(best), log_share = reduce_max(log_pos(broadcast(share)));
+  const bool lost = s.log_total[i] < lost_below<T>;
+  for (int k = 0; k < n_components; ++k) {
+    out[k] = offset[k] > T(-infinity) ? log_density(k) - top + log_share : -infinity;
+    if (lost) out[k] = k == best && share > 0 ? 0.0 : -infinity;
+  }
 }
 
 template <class T>
@@ -58,9 +69,10 @@ void write_block(const MixtureRowsJob& job, const MixtureScratch<T>& s, const T*
     if (job.labels != nullptr) job.labels[row] = most_likely(s.resp + i, n_components);
     if (job.resp == nullptr) continue;
     double* out = job.resp + row * n_components;
-    for (int k = 0; k < n_components; ++k) {
-      const int64_t at = int64_t(k) * stride + i;
-      out[k] = job.log_resp ? log_resp(s.quad + at, offset[k], s.log_total[i]) : double(s.resp[at]);
+    if (job.log_resp) {
+      write_log_resp(s, offset, n_components, i, out);
+    } else {
+      for (int k = 0; k < n_components; ++k) out[k] = double(s.resp[int64_t(k) * stride + i]);
     }
   }
 }
