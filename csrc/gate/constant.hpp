@@ -9,5 +9,5 @@ struct ConstantGate {
   const T* offset;  // (K,) log weight and normalising constant; -infinity: dropped
 
   PYESTIM_INLINE typename Pack<T>::V log_weight(int k, int) const { return broadcast(offset[k]); }
-  PYESTIM_INLINE bool alive(int k, int) const { return offset[k] > T(-__builtin_inf()); }
+  PYESTIM_INLINE bool alive(int k, int) const { return offset[k] > T(-__builtin_huge_val()); }
 };

@@ -53,7 +53,7 @@ PYESTIM_INLINE Moments moments_of(double* stats, Shape shape) {
 PYESTIM_INLINE bool fits_float32(const double* x, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     const double size = x[i] < 0 ? -x[i] : x[i];
-    if (!(size <= float32_reach) && size < __builtin_inf()) return false;
+    if (!(size <= float32_reach) && size < __builtin_huge_val()) return false;
   }
   return true;
 }
@@ -97,7 +97,7 @@ void pack_mixture(const MixtureParameters& m, const PackedMixture<T>& p) {
   for (int64_t i = 0; i < m.n_candidates * k; ++i) {
     const double offset = m.log_offset == nullptr ? 0.0 : m.log_offset[i];
     p.offset[i] = T(offset);
-    p.offset_rest[i] = offset > -__builtin_inf() ? offset - double(p.offset[i]) : 0.0;
+    p.offset_rest[i] = offset > -__builtin_huge_val() ? offset - double(p.offset[i]) : 0.0;
   }
   for (int c = 0; c < m.n_candidates; ++c) {
     const double* factors = m.factors == nullptr ? nullptr : m.factors + c * factor_size(m.family, m.shape);
@@ -146,7 +146,9 @@ PYESTIM_INLINE double weight_factor(const RowsView& rows, int64_t begin, int64_t
   double most = 0;
   for (int64_t i = begin; i < end; ++i) most = rows.weight[i] > most ? rows.weight[i] : most;
   if (most == 0 || (most < 1e6 && most > 1e-6)) return 1.0;
-  return __builtin_ldexp(1.0, -__builtin_ilogb(most));
+  // From exponent field to exponent field; both ends stay finite and normal.
+  const int64_t field = 2046 - int64_t(bits<uint64_t>(most) >> 52);
+  return bits<double>(uint64_t(field < 1 ? 1 : field) << 52);
 }
 
 // End of a leaf: moments to float64 means, weights to their own scale.
@@ -168,6 +170,10 @@ PYESTIM_INLINE bool parameters_fit_float32(const MixtureParameters& m) {
   const int64_t c = m.n_candidates, kd = int64_t(m.shape.n_components) * m.shape.d;
   bool fit = fits_float32(m.means, c * kd);
   if (m.factors != nullptr) fit = fit && fits_float32(m.factors, c * factor_size(m.family, m.shape));
+  if (m.factors != nullptr && m.family == Family::spherical) {
+    for (int64_t i = 0; i < c * m.shape.n_components; ++i)
+      fit = fit && m.factors[i] * float32_reach >= 1;  // its square
+  }
   if (m.log_offset != nullptr) fit = fit && fits_float32(m.log_offset, c * m.shape.n_components);
   for (int j = 0; j < m.shape.d; ++j) {
     fit = fit && m.rows.scale[j] < 1e30 && m.rows.scale[j] > 1e-30 && fits_float32(m.rows.centre + j, 1);

@@ -95,7 +95,7 @@ Status leaf(const void* any_job, const void* packed, int64_t begin, int64_t end,
   }
   if (p.use_float32()) {
     if (leaf_in<float>(job, p.narrow, begin, end, stats, scratch)) return Status::ok;
-    __builtin_memset(stats, 0, size_t(job.n_candidates * stat_size(any_job)) * sizeof(double));
+    for (int64_t i = 0; i < job.n_candidates * stat_size(any_job); ++i) stats[i] = 0;
   }
   leaf_in<float>(job, p.wide, begin, end, stats, scratch);
   return Status::ok;
