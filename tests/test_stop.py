@@ -85,3 +85,11 @@ def test_floor_follows_the_arithmetic():
 def test_single_step_is_judged_by_the_length_of_extrapolation(length, settled):
     monitor = AitkenMonitor(1e-6, EPS)
     assert monitor.check_step(-1.0, -1.0 + 1e-7, length) is settled
+
+
+def test_going_up_and_down_is_rounding():
+    monitor = AitkenMonitor(tol=1e-3, eps=EPS)
+    assert not monitor.push(-3.0)
+    stops = [monitor.push(-3.0 + 1e-13 * (step % 2)) for step in range(1, 6)]
+    assert stops == [False, False, True, True, True]
+    assert monitor.outcome is Outcome.ROUNDING

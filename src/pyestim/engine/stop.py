@@ -67,6 +67,7 @@ class AitkenMonitor:
         self.tol = tol
         self.eps = eps
         self.largest_fall = 0.0
+        self._noise = 0.0  # largest fall that is rounding: parameters are rounded as well
         self.reset()
 
     def reset(self) -> None:
@@ -128,11 +129,13 @@ class AitkenMonitor:
 
     def _is_rounding(self, gain: float, objective: float) -> bool:
         floor = rounding_floor(objective, self.eps)
-        if gain > floor:
+        if gain > max(floor, 2.0 * self._noise):
             self._still = 0
             return False
         if gain < -ALARMING_FLOORS * floor:
             self.largest_fall = max(self.largest_fall, -gain)
+        else:
+            self._noise = max(self._noise, -gain)
         self._still += 1
         self.remaining = max(gain, 0.0)
         return True
