@@ -106,7 +106,7 @@ class ArraySource:
         single = self._x.dtype == np.float32 and not self.accurate
         return float(np.finfo(np.float32 if single else np.float64).eps)
 
-    @property
+    @cached_property
     def mean_eps(self) -> float:
         """Relative rounding error of a mean over the rows.
 

@@ -89,8 +89,10 @@ class _Candidate(Generic[P]):
     def _better(self, point: Point[P], eps: float) -> bool:
         """Whether a point beats the best one; on the path it may do so within rounding."""
         assert self.best is not None
-        slack = rounding_floor(point.objective, eps) if self.scheme.kept else 0.0
-        return isfinite(point.objective) and point.objective > self.best.objective - slack
+        if not isfinite(point.objective) or point.objective > self.best.objective:
+            return isfinite(point.objective)
+        slack = rounding_floor(point.objective, eps)
+        return self.scheme.kept and point.objective > self.best.objective - slack
 
     def _repaired(self, point: Point[P], sweep: Sweep[P]) -> bool:
         """Replace degenerate parts; the past is not comparable then."""

@@ -100,8 +100,7 @@ class LocalSweep(Generic[P]):
         layout = self.model.layout
         shape = (len(params), layout.size)
         parts = (self._part(params, chunk, np.empty(shape)) for chunk in self.source.chunks())
-        total = merge_tree(parts)
-        return [Stats(layout, vector) for vector in total]
+        return [Stats(layout, vector) for vector in merge_tree(parts)]
 
     def _part(self, params: Sequence[P], chunk: Any, out: Vector) -> Vector:
         self.model.accumulate(params, chunk, out)

@@ -162,7 +162,7 @@ class Matrices(Sized):
             # sum_j floor_var_j |F e_j|^2 = tr(D S^-1) bounds the inverse of the least eigenvalue.
             size = len(matrices)
             weighted = (factors * factors).reshape(size, -1) @ self._tiled_floor
-            if weighted.max() * self.reg_covar <= 1.0:
+            if np.maximum.reduce(weighted) * self.reg_covar <= 1.0:
                 return Covariance(matrices, factors, log_det)
         return self._floored(matrices)
 

@@ -50,8 +50,8 @@ class ConstantGate:
 
     def params(self, weights: Vector) -> ConstantGateParams:
         """Return parameters with these weights, which need not sum to one."""
-        weights = weights / weights.sum()
-        if weights.all():
+        weights = weights / np.add.reduce(weights)
+        if np.count_nonzero(weights) == len(weights):
             return ConstantGateParams(weights, np.log(weights))
         with np.errstate(divide="ignore"):
             return ConstantGateParams(weights, np.log(weights))

@@ -100,7 +100,7 @@ class GaussianComponent:
 
     def update(self, params: GaussianParams, resp_sum: Vector, stats: Stats) -> GaussianParams:
         """Exact maximum given the responsibilities; a component without weight keeps its own."""
-        if resp_sum.min() > SMALLEST_WEIGHT:
+        if np.count_nonzero(resp_sum > SMALLEST_WEIGHT) == len(resp_sum):
             shift = stats["first"] / resp_sum[:, None]
             covariance = self.structure.estimate(resp_sum, shift, stats["second"])
             return self._assemble(params.means + shift, covariance)

@@ -117,4 +117,4 @@ def factorise(covariances: Vector) -> tuple[Vector, Vector, bool]:
     log_det = np.empty(len(covariances))
     with _core.blas_in_lanes(covariances.shape[-1]):
         status = _core.native.factorise(_core.context(), covariances, factors, log_det)
-    return factors, log_det, not status.any()
+    return factors, log_det, np.count_nonzero(status) == 0
