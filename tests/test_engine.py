@@ -173,10 +173,11 @@ class Mended(Hill):
 
     supports = frozenset({Capability.REPAIR})
 
+    def needs_repair(self, params, stats, n_before):
+        return params.x[0] > 50.0 and n_before == 0
+
     def repair(self, params, stats, sweep, n_before):
-        if params.x[0] > 50.0 and n_before == 0:
-            return At(np.full(2, 2.0)), "the start was moved."
-        return None
+        return At(np.full(2, 2.0)), "the start was moved."
 
 
 def test_repair_forgets_what_was_before():
@@ -185,6 +186,34 @@ def test_repair_forgets_what_was_before():
     assert fit.report.events == ("the start was moved.",)
     assert fit.report.converged and -fit.objective < 1e-6
     assert fit.report.trace[1] == pytest.approx(-4.0)
+
+
+class Jump(At):
+    """A point that only extrapolation reaches."""
+
+
+class Fenced(Hill):
+    """Calls every extrapolated point degenerate."""
+
+    supports = frozenset({Capability.REPAIR, Capability.ACCELERATE})
+
+    def unpack(self, vector):
+        return Jump(vector)
+
+    def needs_repair(self, params, stats, n_before):
+        return isinstance(params, Jump)
+
+    def repair(self, params, stats, sweep, n_before):
+        raise AssertionError("a trial was repaired")
+
+
+def test_trials_are_taken_back_and_not_repaired():
+    model = Fenced([0.99, 0.5])
+    fit = maximise(
+        model, LocalSweep(model, Flat()), [At(np.ones(2))], stop=Stop(1e-6), max_sweeps=2000
+    )
+    assert fit.report.accepted == 0 and fit.report.rejected > 0
+    assert fit.report.converged and not isinstance(fit.params, Jump)
 
 
 def test_chunks_are_merged():

@@ -53,8 +53,8 @@ class Hill:
     def unpack(self, vector):
         return At(vector)
 
-    def repair(self, params, stats, sweep, n_before):
-        return None
+    def needs_repair(self, params, stats, n_before):
+        return False
 
     def diagnose(self, params, stats):
         return ()

@@ -96,6 +96,8 @@ class Scheme(Generic[P]):
         Accelerated steps that were kept and taken back.
     kept : bool
         Whether the last point is where the path goes on.
+    trying : bool
+        Whether the proposal is an extrapolation, which may be taken back.
     outcome : Outcome or None
         Why the path ended.
     """
@@ -108,6 +110,7 @@ class Scheme(Generic[P]):
         self.accepted = 0
         self.rejected = 0
         self.kept = True
+        self.trying = False
         self.outcome: Outcome | None = None
         self._steps: _Path[P] | None = None
 
@@ -282,7 +285,9 @@ class Accelerated(Scheme[P]):
         except Infeasible:
             self.rejected += 1
             return None
+        self.trying = True
         point = yield proposal
+        self.trying = False
         if isfinite(point.objective) and point.objective >= least:
             self.accepted += 1
             return point

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar
@@ -76,8 +76,11 @@ class _Candidate(Generic[P]):
         value = self.model.objective(self.proposal, stats) / sweep.weight_sum
         self.trace.append(value)
         point = Point(self.proposal, stats, value)
-        if self.repairs and isfinite(value) and self._repaired(point, sweep):
-            return
+        if self.repairs and isfinite(value) and self._degenerate(point):
+            if not self.scheme.trying:
+                return self._repair(point, sweep)
+            # An extrapolation that went too far is taken back: only the path itself is repaired.
+            point = replace(point, objective=-float("inf"))
         proposal = self.scheme.advance(point)
         if self.best is None or self.stale or self._better(point, sweep.eps):
             self.best, self.stale = point, False
@@ -94,16 +97,16 @@ class _Candidate(Generic[P]):
         slack = rounding_floor(point.objective, eps)
         return self.scheme.kept and point.objective > self.best.objective - slack
 
-    def _repaired(self, point: Point[P], sweep: Sweep[P]) -> bool:
+    def _degenerate(self, point: Point[P]) -> bool:
+        return self.model.needs_repair(point.params, point.stats, len(self.events))
+
+    def _repair(self, point: Point[P], sweep: Sweep[P]) -> None:
         """Replace degenerate parts; the past is not comparable then."""
-        repaired = self.model.repair(point.params, point.stats, sweep, len(self.events))
-        if repaired is None:
-            return False
-        self.proposal, event = repaired
+        n_before = len(self.events)
+        self.proposal, event = self.model.repair(point.params, point.stats, sweep, n_before)
         self.events.append(event)
         self.best, self.stale = point, True
         self.scheme.reset()
-        return True
 
     def report(self, seconds: float, backend: str, offset: float) -> Report:
         """Account of this candidate."""

@@ -71,8 +71,12 @@ class Model(Protocol[P]):
         """Inverse of `pack`; raises `Infeasible` where there is none."""
         ...
 
-    def repair(self, params: P, stats: Stats, sweep: Any, n_before: int) -> tuple[P, str] | None:
-        """Replace degenerate parts, or None; asked only with `Capability.REPAIR`.
+    def needs_repair(self, params: P, stats: Stats, n_before: int) -> bool:
+        """Whether parts are degenerate and can be replaced; asked only with `Capability.REPAIR`."""
+        ...
+
+    def repair(self, params: P, stats: Stats, sweep: Any, n_before: int) -> tuple[P, str]:
+        """Replace degenerate parts and say so; asked only where `needs_repair` holds.
 
         The driver forgets what it knew about the candidate after a repair, since the objective
         of the repaired parameters is not comparable.

@@ -99,13 +99,18 @@ class Watch:
 
     # -- deeds ----------------------------------------------------------------------------------
 
-    def repair(
-        self, model: Mixture, params: MixtureParams, stats: Stats, sweep: Any, n_before: int
-    ) -> tuple[MixtureParams, str] | None:
-        """Drop or reseed collapsed components; None when there is nothing to do."""
+    def needs_repair(self, params: MixtureParams, stats: Stats, n_before: int) -> bool:
+        """Whether there is something to replace, and something that stays."""
         collapsed = self.collapsed(params, stats)
         if not collapsed.any() or not (params.weights[~collapsed] > 0.0).any():
-            return None
+            return False
+        return self.policy != "reseed" or n_before < MOST_RESEEDS
+
+    def repair(
+        self, model: Mixture, params: MixtureParams, stats: Stats, sweep: Any, n_before: int
+    ) -> tuple[MixtureParams, str]:
+        """Drop or reseed collapsed components, or raise."""
+        collapsed = self.collapsed(params, stats)
         if self.policy == "raise":
             k = int(np.flatnonzero(collapsed)[0])
             raise Degenerate(
@@ -114,8 +119,6 @@ class Watch:
             )
         if self.policy == "drop":
             return _without(model, params, collapsed), f"{_named(collapsed)} dropped."
-        if n_before >= MOST_RESEEDS:
-            return None
         repaired = _reseeded(model, params, collapsed, sweep, n_before)
         return repaired, f"{_named(collapsed)} seeded again."
 

@@ -66,11 +66,15 @@ class KMeans:
         k, d = self.layout.windows["first"]
         return KMeansParams(vector.reshape(k, d).copy())
 
+    def needs_repair(self, params: KMeansParams, stats: Stats, n_before: int) -> bool:
+        """Nothing is repaired."""
+        return False
+
     def repair(
         self, params: KMeansParams, stats: Stats, sweep: Any, n_before: int
-    ) -> tuple[KMeansParams, str] | None:
+    ) -> tuple[KMeansParams, str]:
         """Nothing is repaired."""
-        return None
+        return params, ""
 
     def diagnose(self, params: KMeansParams, stats: Stats) -> tuple[str, ...]:
         """Sentences that name the empty clusters."""

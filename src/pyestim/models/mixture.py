@@ -144,9 +144,13 @@ class Mixture:
         component = self.component.unpack(vector[self.n_components :])
         return self.assemble(gate, component)
 
+    def needs_repair(self, params: MixtureParams, stats: Stats, n_before: int) -> bool:
+        """Whether components collapsed that `on_degenerate` wants replaced."""
+        return self.watch.needs_repair(params, stats, n_before)
+
     def repair(
         self, params: MixtureParams, stats: Stats, sweep: Any, n_before: int
-    ) -> tuple[MixtureParams, str] | None:
+    ) -> tuple[MixtureParams, str]:
         """Drop or reseed degenerate components, or raise, as `on_degenerate` says."""
         return self.watch.repair(self, params, stats, sweep, n_before)
 
