@@ -18,7 +18,14 @@ ROOT = Path(__file__).parent
 DEV = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]["dev"]
 # What the tests read besides the installed package.
 TEST_MATERIAL = ("tests", "benchmarks", "docs", "examples", "csrc", "src")
-TEST_FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "CMakeLists.txt")
+TEST_FILES = (
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "CMakeLists.txt",
+)
 
 
 def pinned(*names: str) -> list[str]:
