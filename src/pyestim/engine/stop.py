@@ -45,8 +45,9 @@ class AitkenMonitor:
     """Estimate what plain steps would still gain, from the ratio of successive gains.
 
     With gains ``g_1, g_2, ...`` that shrink by the rate ``c``, the rest is
-    ``g c / (1 - c)``.  The slowest of the last ratios counts, because the beginning of a fit is
-    not geometric: fast modes die first and the rate grows towards its limit.
+    ``g c / (1 - c)``.  The slowest of the last ratios counts, and as long as the ratios grow they
+    are expected to grow as much again, because the beginning of a fit is not geometric: fast
+    modes die first and the rate grows towards its limit.
 
     Parameters
     ----------
@@ -105,7 +106,9 @@ class AitkenMonitor:
             return False
         self._rates = [*self._rates[1 - MEMORY :], gain / previous]
         before = self.remaining
-        self._estimate(gain, max(self._rates))
+        # A rate that grows has not reached its limit, and a plateau may lie ahead.
+        growth = max(0.0, self._rates[-1] - self._rates[0])
+        self._estimate(gain, max(self._rates) + growth)
         return len(self._rates) >= 2 and max(before, self.remaining) < self.tol
 
     def check_step(self, before: float, after: float, length: float) -> bool:
