@@ -177,6 +177,8 @@ BAD_PRECISIONS = [
     ("spherical", np.ones((2, 1)), "'spherical precision' should have the shape of"),
     ("spherical", [0.0, 1.0], "should be positive; that of component 0 is not"),
     ("spherical", [np.nan, 1.0], "precision contains NaN"),
+    ("full", np.stack([np.eye(2), 1e-320 * np.eye(2)]), "inverses of at most 1e\\+140"),
+    ("diag", [[1.0, 1.0], [1.0, 1e-320]], "inverses of at most 1e\\+140"),
 ]
 
 

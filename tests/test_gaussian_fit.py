@@ -212,3 +212,13 @@ def test_components_that_collapse_after_another_one_are_seen():
     dropped = GaussianMixture(3, on_degenerate="drop", max_iter=1000, **start).fit(X)
     assert dropped.report_.events == ("component 1 was dropped.", "component 2 was dropped.")
     assert dropped.weights_.tolist() == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("seed", [31, 44, 50, 167])
+def test_a_fit_on_the_floor_converges(seed):
+    """Where the floor holds a covariance, rounded parameters move the objective by 1e-9."""
+    rng = np.random.RandomState(seed)
+    X = rng.rand(15, 30)
+    weight = rng.randint(0, 5, size=15).astype(float)
+    weight[0] = 1
+    assert GaussianMixture(random_state=0).fit(X, sample_weight=weight).converged_

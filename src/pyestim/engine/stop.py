@@ -13,6 +13,11 @@ SLOWEST_RATE = 1.0 - 1e-6
 
 #: A loss of so many times the rounding of the objective is no rounding.
 ALARMING_FLOORS = 1000.0
+#: Nor is one above this share of the objective: rounded parameters cost more than rounded sums
+#: where a constraint holds them, since the objective has a slope there.
+ALARMING_SHARE = 1e-10
+#: A loss below the tolerance, and below this, is none of the user's concern either.
+ALARMING_LOSS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -135,13 +140,18 @@ class AitkenMonitor:
         if gain > max(floor, 2.0 * self._noise):
             self._still = 0
             return False
-        if gain < -ALARMING_FLOORS * floor:
+        if -gain > self._alarm(floor, objective):
             self.largest_fall = max(self.largest_fall, -gain)
         else:
             self._noise = max(self._noise, -gain)
         self._still += 1
         self.remaining = max(gain, 0.0)
         return True
+
+    def _alarm(self, floor: float, objective: float) -> float:
+        """Loss in a plain step that rounding does not explain."""
+        share = ALARMING_SHARE * max(1.0, abs(objective))
+        return max(ALARMING_FLOORS * floor, share, min(self.tol, ALARMING_LOSS))
 
     def _estimate(self, gain: float, rate: float) -> None:
         slow = rate >= SLOWEST_RATE

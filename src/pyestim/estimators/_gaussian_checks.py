@@ -21,6 +21,8 @@ from pyestim.models.gaussian_forms import (
 
 INIT_METHODS = ("kmeans", "k-means++", "random", "random_from_data")
 DEGENERATE_POLICIES = ("regularize", "drop", "reseed", "raise")
+#: Variances whose products with each other stay within double precision.
+LARGEST_VARIANCE = LARGEST_SPAN
 
 _FLAG = one_of(True, False)
 
@@ -131,10 +133,18 @@ def check_precisions(
     """Return the covariances whose inverses ``precisions`` are."""
     checked = _check_matrices(owner, "precision", precisions, covariance_type, k, d)
     try:
-        return covariances_from_precisions(checked, covariance_type)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            covariances = covariances_from_precisions(checked, covariance_type)
     except NotPositiveDefinite as error:
         label = f"{covariance_type} precision"
         raise _refuse_indefinite(owner, label, covariance_type, error) from None
+    largest = np.abs(covariances).max()
+    if not largest <= LARGEST_VARIANCE:
+        raise ValueError(
+            f"{owner}: precisions_init must have inverses of at most {LARGEST_VARIANCE:g}, got "
+            f"{largest:g}. Rescale the columns of X and precisions_init."
+        )
+    return covariances
 
 
 def check_covariances(
