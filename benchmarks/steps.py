@@ -26,8 +26,6 @@ GOALS = {
     "spherical": 15.0,
 }
 GOAL_SHARE = {"v4": 1.0, "v3": 0.5}
-TWO_THREADS_GOAL = 1.85
-FLOAT32_GOAL = 1.6  # where there are at least 16 columns
 
 
 def _step_seconds(peer: Peer, threads: int, X: Array, start: Start, n: int) -> Callable[[], float]:

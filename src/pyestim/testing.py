@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyestim import _core
+from pyestim.data.source import LEAF_ROWS
 from pyestim.engine.drive import maximise
 from pyestim.engine.model import Model
 from pyestim.engine.stats import Stats, Vector
@@ -25,8 +26,6 @@ from pyestim.engine.sweep import LocalSweep
 P = TypeVar("P")
 Published: TypeAlias = Mapping[str, Vector]
 
-#: Rows of one leaf of the reduction tree: chunks of a power of two of them keep all bits.
-LEAF_ROWS = 4096
 #: Updates after which two ways to the same parameters are compared.
 N_UPDATES = 5
 #: Rounding of a sum of n terms is a random walk of n steps; this many standard deviations.

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array
 
 from pyestim.data.source import LARGEST_SPAN, ArraySource
 from pyestim.estimators._base import Array, Rule, aligned, integer, number, one_of, shown
+from pyestim.models.degenerate import POLICIES
 from pyestim.models.gaussian_forms import (
     COVARIANCE_TYPES,
     CovarianceType,
@@ -18,9 +19,8 @@ from pyestim.models.gaussian_forms import (
     covariances_from_precisions,
     form_shape,
 )
+from pyestim.models.start import METHODS
 
-INIT_METHODS = ("kmeans", "k-means++", "random", "random_from_data")
-DEGENERATE_POLICIES = ("regularize", "drop", "reseed", "raise")
 #: Variances whose products with each other stay within double precision.
 LARGEST_VARIANCE = LARGEST_SPAN
 
@@ -34,8 +34,8 @@ RULES: Mapping[str, Rule] = {
     "max_iter": integer(0),
     "n_init": integer(1),
     "init_params": Rule(
-        lambda v: v in INIT_METHODS if isinstance(v, str) else np.ndim(v) in (1, 2),
-        f"one of {', '.join(map(repr, INIT_METHODS))}, an array of labels of shape (n,), or an "
+        lambda v: v in METHODS if isinstance(v, str) else np.ndim(v) in (1, 2),
+        f"one of {', '.join(map(repr, METHODS))}, an array of labels of shape (n,), or an "
         "array of responsibilities of shape (n, k)",
     ),
     "warm_start": _FLAG,
@@ -46,7 +46,7 @@ RULES: Mapping[str, Rule] = {
     "verbose_interval": integer(1),
     "accelerate": one_of("auto", "squarem", "anderson", None),
     "missing": one_of("error"),
-    "on_degenerate": one_of(*DEGENERATE_POLICIES),
+    "on_degenerate": one_of(*POLICIES),
     "noise": one_of(False),
     "prior": one_of(None),
     "fixed": one_of(None),

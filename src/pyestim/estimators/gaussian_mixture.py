@@ -113,7 +113,7 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
     Notes
     -----
     One step reads the rows once: about ``n k (2 d^2 + 7 d)`` operations for full, ``8 n k d`` for
-    diag, ``4 n k d`` for spherical and tied covariances (tied ``2 n d^2`` besides). Beside X it
+    diag, ``5 n k d`` for spherical and tied covariances (tied ``2 n d^2`` besides). Beside X it
     needs memory for the statistics, ``k d^2`` numbers for each thread, whatever n is. float32 rows
     are computed on as they are and give float64 parameters. The result is equal bit for bit for
     any number of threads.
