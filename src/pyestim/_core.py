@@ -30,7 +30,7 @@ __all__ = [
 
 LEVEL_VARIABLE = "PYESTIM_ISA"
 #: Kernels do smaller matrices by themselves; what they leave to BLAS is larger than this.
-BLAS_FROM = 64
+BLAS_FROM = 112
 
 
 def _chosen_level() -> str | None:
