@@ -73,7 +73,7 @@ def run_whole(options: argparse.Namespace) -> dict[str, Any]:
         "lloyd_step": whole.lloyd_step(pyestim, case, repeats=repeats),
         "kmeans_start": whole.kmeans_start(pyestim, case, repeats=repeats),
         "small_fit": whole.small_fit(pyestim, repeats=10 * repeats),
-        "memory": [whole.memory(*size) for size in whole.memory_sizes(options.quick)],
+        "memory": [whole.memory(name, n_rows=n) for name, n in whole.memory_sizes(options.quick)],
     }
 
 
