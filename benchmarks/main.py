@@ -60,7 +60,7 @@ def run_gaps(options: argparse.Namespace) -> list[dict[str, Any]]:
     for full_size in GAP_CASES:
         case = full_size.quick() if options.quick else full_size
         print(f"gaps: {case.name}, {case.label}", flush=True)
-        records.append(gaps.measure_case(case, pyestim, limit=3.0 if options.quick else 240.0))
+        records.append(gaps.measure_case(case, pyestim, limit=1.0 if options.quick else 240.0))
     return records
 
 
