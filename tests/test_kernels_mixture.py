@@ -322,13 +322,7 @@ def rows_of(ctx, data, family, offset, means, factors, *, accurate=False, log_re
 
 @pytest.mark.parametrize(
     ("dtype", "far"),
-    [
-        (np.float32, 1e2),
-        (np.float32, 1e4),
-        (np.float32, 1e9),
-        (np.float64, 1e6),
-        (np.float64, 1e200),
-    ],
+    [*((np.float32, far) for far in (1e2, 1e4, 1e9)), (np.float64, 1e6), (np.float64, 1e200)],
 )
 @pytest.mark.parametrize("family", FAMILIES)
 def test_log_responsibilities_of_far_rows_add_up(ctx, family, dtype, far):
