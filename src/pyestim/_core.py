@@ -19,6 +19,7 @@ from pyestim._threads import (
 from pyestim._version import __version__
 
 __all__ = [
+    "backend",
     "blas_in_lanes",
     "build_info",
     "context",
@@ -75,6 +76,12 @@ _context = _create_context()
 def context() -> native.Context:
     """Return the context that every sweep of this process uses."""
     return _context
+
+
+def backend() -> str:
+    """Return where sweeps are computed, for reports."""
+    n = _context.n_threads
+    return f"cpu, {_context.level}, {n} thread{'s' if n > 1 else ''}"
 
 
 def blas_in_lanes(order: int) -> AbstractContextManager[None]:

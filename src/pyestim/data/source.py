@@ -90,7 +90,7 @@ class ArraySource:
         self._isotropic = isotropic
         self._x = X
         self.n_rows, self.n_features = X.shape
-        self.sample_weight = _checked_weights(sample_weight, self.n_rows, owner)
+        self.sample_weight = checked_weights(sample_weight, self.n_rows, owner)
         self.chunk_rows = _checked_chunk_rows(chunk_rows, self.n_rows)
         sample, weight = self._subsample()
         self.centre, robust_sd = _centre_and_spread(sample, weight)
@@ -117,9 +117,7 @@ class ArraySource:
     @property
     def backend(self) -> str:
         """Where and how the arithmetic is done, for the report."""
-        context = _core.context()
-        n = context.n_threads
-        return f"cpu, {context.level}, {n} thread{'s' if n > 1 else ''}, {self._x.dtype} rows"
+        return f"{_core.backend()}, {self._x.dtype} rows"
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows, in order, in pieces of equal size."""
@@ -279,7 +277,8 @@ def _weighted_quartiles(sample: Vector, weight: Vector) -> Vector:
     return np.asarray(np.take_along_axis(ordered, rows, axis=0))
 
 
-def _checked_weights(weight: Vector | None, n_rows: int, owner: str) -> Vector | None:
+def checked_weights(weight: Vector | None, n_rows: int, owner: str) -> Vector | None:
+    """Return weights (n_rows,) that are finite, not negative and not all zero, or raise."""
     if weight is None:
         return None
     weight = np.ascontiguousarray(weight, dtype=np.float64)
