@@ -1,16 +1,12 @@
-"""The laws that every model obeys, as functions that check one case.
-
-A case is a model with rows, a start and a few formulas that are independent of the code under
-test.  `check_model` runs all laws; `LAWS` has them one by one, for a table of tests.
-"""
+"""The laws that every model obeys, as functions that check one case."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from math import sqrt
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +18,9 @@ from pyestim.engine.model import Model
 from pyestim.engine.stats import Stats, Vector
 from pyestim.engine.stop import Stop, rounding_floor
 from pyestim.engine.sweep import LocalSweep
+from pyestim.testing._case import Case, Published
 
 P = TypeVar("P")
-Published: TypeAlias = Mapping[str, Vector]
 
 #: Updates after which two ways to the same parameters are compared.
 N_UPDATES = 5
@@ -32,61 +28,6 @@ N_UPDATES = 5
 WALK = 50.0
 #: Standard deviations that a sum of squared standard normal numbers may be above its mean.
 CHI_SQUARE_SD = 6.0
-
-
-@dataclass(frozen=True)
-class Case(Generic[P]):
-    """A model, rows, and independent formulas.
-
-    Parameters
-    ----------
-    name : str
-    X : ndarray of shape (n, d)
-    start, truth : mapping of str to ndarray
-        Parameters in the unit of the data: where updates begin, and what `simulate` draws from.
-    build : callable
-        ``build(X, sample_weight, **options) -> (model, source)``; ``chunk_rows`` is an option.
-    place, publish : callable
-        ``place(model, source, published) -> params`` and its inverse
-        ``publish(model, source, params) -> published``.
-    log_density : callable
-        ``log_density(model, params, z) -> (n,)`` in working coordinates, by a slow formula.
-    expected : callable
-        ``expected(model, params, stats, new)``: expected complete log-likelihood of ``new`` given
-        the statistics that ``params`` produced, by a slow formula.
-    permute : callable
-        ``permute(published, order)``: the components in another order.
-    moved : callable
-        ``moved(published, order, shift, scale)``: what becomes of the published arrays when the
-        columns of X are taken in another order, then shifted and multiplied by a number.
-    limit : callable
-        ``limit(X, sample_weight)``: pairs of found and expected arrays where the model has a
-        closed form.
-    simulate : callable
-        ``simulate(rng, n) -> X``.
-    n_components : int
-    sample_weight : ndarray of shape (n,), optional
-    """
-
-    name: str
-    X: NDArray[Any]
-    start: Published
-    truth: Published
-    build: Callable[..., tuple[Model[P], Any]]
-    place: Callable[[Model[P], Any, Published], P]
-    publish: Callable[[Model[P], Any, P], Published]
-    log_density: Callable[[Model[P], P, Vector], Vector]
-    expected: Callable[[Model[P], P, Stats, P], float]
-    permute: Callable[[Published, NDArray[np.intp]], Published]
-    moved: Callable[[Published, NDArray[np.intp], float, float], Published]
-    limit: Callable[[NDArray[Any], Vector | None], list[tuple[Vector, Vector]]]
-    simulate: Callable[[np.random.Generator, int], NDArray[Any]]
-    n_components: int = 1
-    sample_weight: Vector | None = None
-
-    def base_weight(self) -> Vector:
-        """Weights of the rows, ones where the case has none."""
-        return np.ones(len(self.X)) if self.sample_weight is None else self.sample_weight
 
 
 def check_model(case: Case[Any]) -> None:
@@ -196,26 +137,26 @@ def fisher(case: Case[Any]) -> None:
 def weights(case: Case[Any]) -> None:
     """A weight of three is the row three times, a weight of zero is its absence."""
     rng = np.random.default_rng(1)
-    times = rng.integers(0, 4, len(case.X))
-    base = case.base_weight()
-    counted = _published_after(case, case.X, base * times)
-    repeated = np.repeat(case.X, times, axis=0)
-    plain = None if case.sample_weight is None else np.repeat(base, times)
-    _close_published(counted, _published_after(case, repeated, plain), _rounding(case))
+    times = case.rows.multiplicities(rng, len(case.X))
+    counted = _published_after(case, case.X, case.base_weight() * times)
+    repeated = case.rows.repeated(times)
+    plain = None if case.sample_weight is None else case.sample_weight[repeated]
+    _close_published(counted, _published_after(case, case.X[repeated], plain), _rounding(case))
 
 
 def symmetry(case: Case[Any]) -> None:
     """Order of rows and components, and order, origin and unit of columns, do not matter."""
     rng = np.random.default_rng(2)
     plain = _published_after(case, case.X, case.sample_weight)
-    rows = rng.permutation(len(case.X))
+    rows = case.rows.permutation(rng, len(case.X))
     weight = None if case.sample_weight is None else case.sample_weight[rows]
     _close_published(_published_after(case, case.X[rows], weight), plain, _rounding(case))
     order = np.roll(np.arange(case.n_components), 1)
-    turned = _published_after(
-        case, case.X, case.sample_weight, start=case.permute(case.start, order)
-    )
+    X = case.X if case.relabel is None else case.relabel(case.X, order)
+    turned = _published_after(case, X, case.sample_weight, start=case.permute(case.start, order))
     _close_published(turned, case.permute(plain, order), _rounding(case))
+    if not case.rows.numeric:
+        return
     columns = rng.permutation(case.X.shape[1])
     single = case.X.dtype == np.float32
     for shift, scale in ((0.0, 4.0),) if single else ((1e3, 4.0), (-1e3, 1e-5)):
@@ -252,7 +193,12 @@ def limits(case: Case[Any]) -> None:
 
 
 def dtype(case: Case[Any]) -> None:
-    """Single precision is near double precision on the same numbers, far from the origin too."""
+    """Single precision is near double precision on the same numbers, far from the origin too.
+
+    States are the same in any width.
+    """
+    if not case.rows.numeric:
+        return _widths(case)
     columns = np.arange(case.X.shape[1])
     for shift in (0.0, 1e3):
         rows = (case.X + shift).astype(np.float32)
@@ -275,7 +221,7 @@ def recovery(case: Case[Any]) -> None:
     model, source = case.build(X, None)
     truth = case.place(model, source, case.truth)
     fit = maximise(model, LocalSweep(model, source), [truth], stop=Stop(1e-9), max_sweeps=2000)
-    z = source.take(np.arange(len(X)))[0]
+    z = case.working(source, X)
     here = model.pack(fit.params)
     scores = np.array(
         [
@@ -319,14 +265,22 @@ def _statistics(model: Model[P], params: list[P], piece: Any) -> Stats:
     return Stats(model.layout, out[0])
 
 
+def _widths(case: Case[Any]) -> None:
+    """Statistics of integers do not depend on their type."""
+    found = []
+    for kind in (case.X.dtype, np.int8, np.int16, np.int32, np.int64):
+        model, source = case.build(case.X.astype(kind), case.sample_weight)
+        params = case.place(model, source, case.start)
+        found.append(LocalSweep(model, source)([params])[0].vector)
+    for other in found[1:]:
+        _same_bits(other, found[0], "widths")
+
+
 def _many_rows(case: Case[Any]) -> tuple[NDArray[Any], Vector | None]:
-    """Rows enough for several leaves and threads: copies of the case's, slightly apart."""
+    """Rows enough for several leaves and threads."""
     n = 9 * LEAF_ROWS + 123
-    times = -(-n // len(case.X))
-    noise = np.random.default_rng(4).normal(scale=1e-3, size=(n, case.X.shape[1]))
-    X = (np.tile(case.X, (times, 1))[:n] + noise).astype(case.X.dtype)
-    weight = None if case.sample_weight is None else np.tile(case.sample_weight, times)[:n]
-    return X, weight
+    weight = None if case.sample_weight is None else np.resize(case.sample_weight, n)
+    return case.rows.many(case.X, n), weight
 
 
 def _published_after(
@@ -345,8 +299,8 @@ def _published_after(
 
 
 def _slow_objective(case: Case[Any], model: Model[P], source: Any, params: P) -> float:
-    z, weight = source.take(np.arange(len(case.X)))
-    return float(weight @ case.log_density(model, params, z))
+    each = case.log_density(model, params, case.working(source, case.X))
+    return float(case.base_weight() @ each)
 
 
 def _slope(function: Callable[[Vector], Any], here: Vector, way: Vector) -> Any:
