@@ -10,5 +10,6 @@ void bind_rows(pybind11::module_& module);
 void bind_mixture(pybind11::module_& module);
 void bind_kmeans(pybind11::module_& module);
 void bind_math(pybind11::module_& module);
+void bind_homotopy(pybind11::module_& module);
 
 }  // namespace pyestim::bind

@@ -44,4 +44,5 @@ PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
   bind_mixture(module);
   bind_kmeans(module);
   bind_math(module);
+  bind_homotopy(module);
 }

@@ -17,6 +17,7 @@ extern constinit const KernelTable table = {
     .moments = &moments_op,
     .kmeans_plusplus = &kmeans_plusplus_op,
     .factorise = &factorise_op,
+    .homotopy = &homotopy_op,
     .apply_math = apply_math,
 };
 

@@ -21,6 +21,7 @@ extern const SweepOp kmeans_op;
 extern const SweepOp moments_op;
 extern const ItemOp kmeans_plusplus_op;
 extern const ItemOp factorise_op;
+extern const ItemOp homotopy_op;
 Status apply_math(const MathJob* job, int64_t begin, int64_t end);
 
 extern const KernelTable table;

@@ -134,6 +134,33 @@ struct FactoriseJob {
   const Blas* blas;
 };
 
+// Why a segment of a Lasso path ended.
+enum class HomotopyEnd : int64_t {
+  reached = 0,  // the penalty asked for
+  full = 1,     // the inverse has no room for another coordinate
+  kinks = 2,    // more kinks than allowed
+};
+
+// From the solution at alpha_from to that at alpha_to (kernel/homotopy.cpp). Coordinates are permuted: positions
+// 0 .. n_active - 1 are the active ones in the order of the inverse.
+struct HomotopyJob {
+  double* gram;     // (m, stride) lower triangle, permuted in place
+  double* inverse;  // (capacity, capacity) lower triangle of the inverse over the active set
+  double* state;    // (5, stride) coef, corr = linear - G coef, linear, weight of |coef|, sign where active
+  int64_t* column;  // (m,) which coordinate of the caller
+  int64_t m;
+  int64_t stride;
+  int64_t capacity;
+  double alpha_from;
+  double alpha_to;
+  int64_t max_kinks;
+  int64_t* n_active;  // in and out
+  int64_t* kinks;     // out
+  HomotopyEnd* end;   // out
+  double* reached;    // out: the penalty of the solution
+  double* miss;       // out: largest |corr - alpha weight sign| of an active coordinate
+};
+
 enum class MathFunction : int32_t { exp_full = 0, exp_neg = 1, log_full = 2, log_pos = 3 };
 
 struct MathJob {
@@ -178,6 +205,7 @@ struct KernelTable {
   const SweepOp* moments;         // MomentsJob
   const ItemOp* kmeans_plusplus;  // KmeansPlusPlusJob, one item per candidate
   const ItemOp* factorise;        // FactoriseJob, one item per matrix
+  const ItemOp* homotopy;         // HomotopyJob, one item
   Status (*apply_math)(const MathJob* job, int64_t begin, int64_t end);
 };
 

@@ -112,6 +112,18 @@ def column_moments(ctx: Context, rows: Rows, start: int, stop: int, out: _Float6
 def factorise(
     ctx: Context, cov: _Float64, out_factor: _Float64, out_log_det: _Float64
 ) -> NDArray[np.int64]: ...
+def homotopy_path(
+    ctx: Context,
+    gram: _Float64,
+    inverse: _Float64,
+    state: _Float64,
+    column: NDArray[np.int64],
+    m: int,
+    n_active: int,
+    alpha_from: float,
+    alpha_to: float,
+    max_kinks: int,
+) -> tuple[int, int, int, float, float]: ...
 def apply_exp(
     ctx: Context,
     x: NDArray[np.floating[Any]],
