@@ -102,6 +102,7 @@ PYTHON_LAYERS = {
     "data": 2,
     "backend": 2,
     "models": 3,
+    "penalised": 3,
     "testing": 4,
     "estimators": 4,
     "datasets": 4,

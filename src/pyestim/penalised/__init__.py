@@ -1,0 +1,1 @@
+"""Penalised likelihood: datafit x penalty x solver, certified by duality gaps."""

@@ -1,0 +1,188 @@
+"""Certificates: the duality gap, and the violation of the first-order conditions.
+
+For ``F(b, beta) = f(offset + b + X beta) + sum_j pen_j(beta_j)`` every ``theta`` gives the bound
+``F >= theta'offset - f*(theta) - sum_j pen_j*(-x_j'theta)``, where an intercept demands
+``sum_i theta_i = 0``. The point ``theta = c (grad f - Hess f A z)`` is nearly optimal: ``z``
+makes it orthogonal to the constant and to the unpenalised columns ``A``, in the metric of the
+Hessian, which keeps it within the domain of ``f*``; ``c <= 1`` makes it feasible where ``pen_j``
+has no curvature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyestim.engine.stats import Vector
+from pyestim.penalised.null import basis, reduced_hessian, solve_symmetric
+from pyestim.penalised.problem import Problem, pull
+
+#: A correlation with an unpenalised column below this share of its bound by Cauchy-Schwarz is zero.
+ORTHOGONAL = 1e-12
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far a point is from the minimum.
+
+    Attributes
+    ----------
+    gap : float
+        Bound on ``objective - minimum``. Without convexity infinite.
+    objective : float
+        Mean loss and penalty.
+    correlation : ndarray of shape (p,) or (p, K)
+        ``X' theta / c`` of the dual point; of the gradient where there is none.
+    scale : float
+        Factor c of the dual point.
+    kind : str
+        "gap"; "saturated" where the only bound known is the saturated loss; "kkt" where there is no
+        bound and `violation` is all that can be said.
+    violation : float
+        Largest distance from the first-order conditions, of kind "kkt" only.
+    """
+
+    gap: float
+    objective: float
+    correlation: Vector
+    scale: float
+    kind: str
+    violation: float
+
+
+def certify(
+    problem: Problem, beta: Vector, intercept: Any, *, eta: Vector | None = None
+) -> Certificate:
+    """Gap and violation of a point; ``eta`` is its linear predictor, if it is known already."""
+    eta = problem.predictor(beta, intercept) if eta is None else eta
+    value, gradient, _ = problem.datafit.quadratic(eta)
+    objective = value + problem.penalty_value(beta)
+    if not problem.penalty.convex:
+        correlation = problem.design.dot(gradient)
+        violation = violation_of(problem, beta, correlation, gradient)
+        return Certificate(np.inf, objective, correlation, 0.0, "kkt", violation)
+    tilt, gradient, feasible = orthogonal_point(problem, beta, eta, gradient)
+    correlation = problem.design.dot(gradient)
+    scale = feasible_scale(problem, correlation) if feasible else 0.0
+    dual = -np.inf
+    if feasible:
+        dual = dual_bound(problem, eta, tilt, gradient, correlation, scale)
+    kind = "gap" if dual > problem.datafit.saturated else "saturated"
+    gap = max(objective - max(dual, problem.datafit.saturated), 0.0)
+    return Certificate(gap, objective, correlation, scale, kind, np.nan)
+
+
+def duality_gap(problem: Problem, beta: Vector, intercept: Any) -> float:
+    """Bound on objective minus minimum; infinite for penalties that are not convex."""
+    return certify(problem, beta, intercept).gap
+
+
+def kkt_violation(problem: Problem, beta: Vector, intercept: Any) -> float:
+    """Largest distance of minus the gradient from the subdifferential, intercepts included."""
+    gradient = problem.datafit.gradient(problem.predictor(beta, intercept))
+    return violation_of(problem, beta, problem.design.dot(gradient), gradient)
+
+
+def violation_of(problem: Problem, beta: Vector, correlation: Vector, gradient: Vector) -> float:
+    """Violation for a known gradient."""
+    penalty, weights = problem.penalty, problem.weights
+    if beta.ndim == 1 or penalty.code == 3:
+        moves = weights.lower < weights.upper
+        parts = [penalty.distance(correlation, beta, weights)[moves]]
+    else:
+        columns = zip(correlation.T, beta.T, strict=True)
+        parts = [penalty.distance(slope, column, weights) for slope, column in columns]
+    if problem.fit_intercept:
+        parts.append(np.atleast_1d(np.abs(gradient.sum(axis=0))))
+    return float(max((part.max() for part in parts if part.size), default=0.0))
+
+
+def dual_bound(
+    problem: Problem,
+    eta: Vector,
+    tilt: Vector | None,
+    gradient: Vector,
+    correlation: Vector,
+    scale: float,
+) -> float:
+    """Lower bound of the minimum from the dual point ``scale * gradient``."""
+    dual = -problem.datafit.dual_value(eta, scale, tilt)
+    if problem.offset is not None:
+        dual += scale * float(np.vdot(gradient, problem.offset))
+    return dual - conjugate_penalty(problem, scale * correlation)
+
+
+def orthogonal_point(
+    problem: Problem, beta: Vector, eta: Vector, gradient: Vector
+) -> tuple[Vector | None, Vector, bool]:
+    """``A z``, the gradient made orthogonal to the constant and the unpenalised columns by it.
+
+    The last value says whether that went well: it cannot where a column has no curvature.
+    """
+    A = basis(problem, open_columns(problem, beta, gradient))
+    if not A.shape[1]:
+        return None, gradient, True
+    right = A.T @ gradient
+    z = solve_symmetric(reduced_hessian(problem, eta, A), right.ravel())
+    tilt = np.asarray(A @ z.reshape(right.shape))
+    moved = gradient - problem.datafit.hessian_times(eta, tilt)
+    left, most = np.abs(A.T @ moved), np.abs(A).T @ np.abs(gradient)
+    return tilt, moved, bool(np.all(left <= ORTHOGONAL * most))
+
+
+def open_columns(problem: Problem, beta: Vector, gradient: Vector) -> Any:
+    """Unpenalised columns but those whose bound holds their coefficient back."""
+    columns = problem.unpenalised
+    if not columns.size or not problem.bounded:
+        return columns
+    w = problem.weights.of(columns)
+    slope = problem.design.dot(gradient, columns).reshape(columns.size, -1)
+    at = beta[columns].reshape(columns.size, -1)
+    closed = (at >= w.upper[:, None]) & (slope <= 0) | (at <= w.lower[:, None]) & (slope >= 0)
+    return columns[~closed.all(axis=1)]
+
+
+def feasible_scale(problem: Problem, correlation: Vector) -> float:
+    """Largest c <= 1 for which the conjugate penalty of ``c * correlation`` is finite."""
+    w = problem.weights
+    stiff = (w.l2 == 0) & (w.l1 > 0)
+    pulled = pull_unbounded(problem, correlation)[stiff]
+    over = pulled > w.l1[stiff]
+    return float(np.min(w.l1[stiff][over] / pulled[over])) if over.any() else 1.0
+
+
+def pull_unbounded(problem: Problem, correlation: Vector) -> Vector:
+    """As `pull`, only in the directions that no bound ends."""
+    w = problem.weights
+    if not problem.bounded:
+        return pull(problem, correlation)
+    by_output = correlation.reshape(len(correlation), -1)
+    upwards = np.where(w.upper == np.inf, -by_output.min(axis=1), 0.0)
+    downwards = np.where(w.lower == -np.inf, by_output.max(axis=1), 0.0)
+    return np.maximum(np.maximum(upwards, downwards), 0.0)
+
+
+def conjugate_penalty(problem: Problem, correlation: Vector) -> float:
+    """``sum_j sup_b (-correlation_j b - pen_j(b))`` within the bounds, at a feasible point."""
+    w = problem.weights
+    if problem.penalty.code == 3:
+        excess = np.maximum(np.linalg.norm(correlation, axis=1) - w.l1, 0.0)
+        excess = np.where(w.lower < w.upper, excess, 0.0)
+        ridge = w.l2 > 0
+        return float(0.5 * np.sum(excess[ridge] ** 2 / w.l2[ridge]))
+    by_output = correlation.reshape(len(correlation), -1)
+    return sum(conjugate_penalty_of(-column, problem) for column in by_output.T)
+
+
+def conjugate_penalty_of(u: Vector, problem: Problem) -> float:
+    """Conjugate for one output; where a sup at infinity is only rounding, it counts as zero."""
+    w = problem.weights
+    excess = np.sign(u) * np.maximum(np.abs(u) - w.l1, 0.0)
+    ridge = w.l2 > 0
+    best = np.divide(excess, w.l2, out=np.zeros_like(u), where=ridge)
+    end = np.where(excess > 0, w.upper, np.where(excess < 0, w.lower, 0.0))
+    best = np.where(ridge, best, np.where(np.isfinite(end), end, 0.0))
+    best = np.clip(best, w.lower, w.upper)
+    return float(np.sum(excess * best - 0.5 * w.l2 * best * best))
