@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from pyestim.penalised.datafit import Binomial, Gamma, Gaussian, Poisson
+from pyestim.penalised.datafit_cox import Cox
+from pyestim.penalised.datafit_multinomial import Multinomial
+from pyestim.penalised.families import FAMILIES, make_datafit
 
 pytestmark = pytest.mark.once
 
@@ -123,3 +126,134 @@ def test_one_class_has_no_intercept():
     assert "only y = 1" in Binomial([1.0, 1.0, 0.0], [1, 1, 0]).impossible_null()
     assert "y = 0 in all" in Poisson([0.0, 0.0]).impossible_null()
     assert not Binomial([0.5, 0.5]).impossible_null()
+
+
+# -- several outputs, and rows that depend on each other -------------------------------------------
+
+COUPLED = {
+    "multinomial": lambda rng, w: (Multinomial(rng.integers(0, 3, N), w), (N, 3)),
+    "shares": lambda rng, w: (Multinomial(rng.dirichlet([0.5, 1, 2], N), w), (N, 3)),
+    "breslow": lambda rng, w: (Cox(survival(rng), w), (N,)),
+    "efron": lambda rng, w: (Cox(survival(rng), w, ties="efron"), (N,)),
+}
+
+
+def survival(rng):
+    """Times with many ties, also between events and censored rows."""
+    return np.stack([rng.integers(0, 9, N), rng.uniform(size=N) < 0.6], axis=1)
+
+
+@pytest.fixture(params=COUPLED)
+def coupled(request):
+    rng = np.random.default_rng(0)
+    weight = rng.uniform(size=N)
+    weight[3] = 0.0
+    datafit, shape = COUPLED[request.param](rng, weight)
+    return datafit, rng.normal(size=shape)
+
+
+def test_coupled_derivatives(coupled):
+    datafit, eta = coupled
+    direction = np.random.default_rng(1).normal(size=eta.shape)
+    h = 1e-5
+    up, down = datafit.quadratic(eta + h * direction), datafit.quadratic(eta - h * direction)
+    value, gradient, bound = datafit.quadratic(eta)
+    assert (up[0] - down[0]) / (2 * h) == pytest.approx(np.vdot(gradient, direction), abs=1e-9)
+    curved = datafit.hessian_times(eta, direction)
+    assert (up[1] - down[1]) / (2 * h) == pytest.approx(curved, abs=1e-9)
+    assert datafit.value(eta) == pytest.approx(value, rel=1e-14)
+    assert datafit.gradient(eta) == pytest.approx(gradient, abs=1e-16)
+    # The diagonal: a class's own block, or a bound of all.
+    factor = 2.0 if datafit.name == "multinomial" else 1.0
+    assert np.vdot(direction, curved) <= factor * np.vdot(direction, bound * direction)
+
+
+def test_coupled_dual_values(coupled):
+    datafit, eta = coupled
+    rng = np.random.default_rng(2)
+    gradient = datafit.gradient(eta)
+    assert datafit.dual_value(eta, 1.0) + datafit.value(eta) == pytest.approx(
+        np.vdot(gradient, eta), abs=1e-13
+    )
+    assert datafit.dual_value(eta, 0.0) == pytest.approx(-datafit.saturated, abs=1e-13)
+    for size in (0.0, 0.05, 0.2):
+        tilt = size * rng.uniform(-1, 1, size=eta.shape)
+        for scale in (0.3, 1.0):
+            theta = scale * (gradient - datafit.hessian_times(eta, tilt))
+            found = datafit.dual_value(eta, scale, tilt)
+            near = [eta - t * tilt for t in (0.9, 1.0, 1.1)]
+            for other in (*near, eta, *(eta + rng.normal(size=eta.shape) for _ in range(20))):
+                assert found >= np.vdot(theta, other) - datafit.value(other) - 1e-13
+
+
+@pytest.mark.parametrize("size", [40.0, 800.0, 1e6, 1e300])
+def test_coupled_extremes(coupled, size):
+    datafit, eta = coupled
+    with np.errstate(all="raise", under="ignore"):
+        value, gradient, bound = datafit.quadratic(size * np.sign(eta))
+        assert not np.isnan(datafit.dual_value(size * np.sign(eta), 0.5))
+        assert np.isfinite(datafit.hessian_times(size * np.sign(eta), eta)).all()
+    assert np.isfinite(value) and value >= datafit.saturated - 1e-13
+    assert np.isfinite(gradient).all() and np.isfinite(bound).all() and (bound >= 0).all()
+
+
+@pytest.mark.parametrize("ties", ["breslow", "efron"])
+def test_partial_likelihood_by_brute_force(ties):
+    rng = np.random.default_rng(4)
+    y, eta = survival(rng), rng.normal(size=N)
+    time, event = y[:, 0], y[:, 1] == 1
+    loss = 0.0
+    for t in np.unique(time[event]):
+        tied = np.flatnonzero(event & (time == t))
+        at_risk = np.exp(eta[time >= t]).sum()
+        for place in range(len(tied)):
+            share = place / len(tied) if ties == "efron" else 0.0
+            loss += np.log(at_risk - share * np.exp(eta[tied]).sum()) - eta[tied[place]]
+    assert Cox(y, ties=ties).value(eta) == pytest.approx(loss / N, rel=1e-14)
+
+
+def test_breslow_weight_is_a_repeated_row():
+    rng = np.random.default_rng(4)
+    y, eta, times = survival(rng), rng.normal(size=N), rng.integers(0, 4, N)
+    once = Cox(y, times).value(eta)
+    assert once == pytest.approx(Cox(y.repeat(times, 0)).value(eta.repeat(times)), rel=1e-14)
+
+
+def test_two_classes_are_binomial():
+    rng = np.random.default_rng(0)
+    y, eta = rng.integers(0, 2, N), rng.normal(size=N)
+    pair = np.stack([np.zeros(N), eta], axis=1)
+    assert Multinomial(y).value(pair) == pytest.approx(Binomial(y).value(eta), rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Multinomial([0, 1, -1]), "got -1 in row 2"),
+        (lambda: Multinomial([0.5, 1.0]), "got 0.5 in row 0"),
+        (lambda: Multinomial([0, 3], n_classes=3), "got 3 in row 1"),
+        (lambda: Multinomial([[0.5, 0.4]]), "sum one"),
+        (lambda: Multinomial([[1.5, -0.5]]), "shares >= 0"),
+        (lambda: Cox([1.0, 2.0]), "two columns"),
+        (lambda: Cox([[1.0, 0.0], [2.0, 0.0]]), "got none"),
+        (lambda: Cox([[1.0, 1.0], [2.0, 1.0]], ties="exact"), "ties: expected"),
+        (lambda: Cox([[-1.0, 1.0]]), "times >= 0"),
+        (lambda: Cox([[1.0, 2.0]]), "events 0 or 1"),
+    ],
+)
+def test_coupled_responses_out_of_range_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_one_row_at_risk_costs_nothing():
+    one = Cox([[1.0, 1.0]])
+    assert one.value(np.array([3.0])) == 0.0 and one.gradient(np.array([3.0])) == 0.0
+    assert "at least two classes" in Multinomial([0, 0, 2]).impossible_null()
+
+
+def test_families_by_name():
+    assert set(FAMILIES) == {"gaussian", "binomial", "poisson", "gamma", "multinomial", "cox"}
+    assert make_datafit("cox", [[1.0, 1.0]], ties="efron").ties == "efron"
+    with pytest.raises(ValueError, match="got 'probit'"):
+        make_datafit("probit", [0.0])

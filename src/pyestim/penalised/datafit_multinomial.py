@@ -1,0 +1,143 @@
+"""Several classes, one linear predictor for each: the symmetric parametrisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import xlogy
+
+from pyestim.engine.stats import Vector
+from pyestim.penalised.datafit import DUAL_ROUNDING, normalised
+
+
+class Multinomial:
+    """``log sum_k e^eta_k - sum_k y_k eta_k`` with the shares ``y_k`` of the classes in a row.
+
+    Adding a constant to all predictors of a row changes nothing; the penalty, or the least norm
+    for what is unpenalised, picks one of the equal solutions.
+
+    Parameters
+    ----------
+    y : array of shape (n,) or (n, K)
+        Class numbers from 0, or shares >= 0 with sum one in each row.
+    weight : array of shape (n,), optional
+        Weights of the rows.
+    n_classes : int, optional
+        K for class numbers; by default the largest number and one.
+    """
+
+    name = "multinomial"
+    # Off the diagonal of diag(p) - pp' a row has the absolute sum p_k (1 - p_k), at most 1/4.
+    smoothness: float | None = 0.5
+    takes_intercept = True
+
+    def __init__(self, y: Any, weight: Any = None, n_classes: int | None = None) -> None:
+        y = np.asarray(y)
+        self.y = one_hot(y, n_classes) if y.ndim == 1 else np.asarray(y, dtype=np.float64)
+        if self.y.ndim != 2 or not np.all(np.isfinite(self.y)) or np.any(self.y < 0):
+            raise ValueError(
+                "family='multinomial': expected class numbers (n,) or shares >= 0 of shape (n, K), "
+                f"got shape {y.shape}; encode the classes."
+            )
+        if np.any(np.abs(self.y.sum(axis=1) - 1.0) > 1e-9):
+            raise ValueError(
+                "family='multinomial': expected rows of shares with sum one, got other sums; "
+                "divide by them and pass them as sample_weight."
+            )
+        n, self.n_outputs = self.y.shape
+        self.weight = normalised(weight, n)
+        self.saturated = float(self.weight @ xlogy(self.y, self.y).sum(axis=1)) * -1.0 + 0.0
+
+    def log_mean(self, eta: Vector) -> tuple[Vector, Vector]:
+        """Logarithms of the probabilities, and the log-sum-exp of each row."""
+        top = eta.max(axis=1)
+        total = top + np.log(np.exp(eta - top[:, None]).sum(axis=1))
+        return eta - total[:, None], total
+
+    def mean(self, eta: Vector) -> Vector:
+        """Probabilities of the classes."""
+        return np.asarray(np.exp(self.log_mean(eta)[0]))
+
+    def value(self, eta: Vector) -> float:
+        """Mean loss."""
+        return float(self.weight @ -(self.y * self.log_mean(eta)[0]).sum(axis=1))
+
+    def gradient(self, eta: Vector) -> Vector:
+        """Derivative of `value`, (n, K)."""
+        return np.asarray(self.weight[:, None] * (self.mean(eta) - self.y))
+
+    def quadratic(self, eta: Vector) -> tuple[float, Vector, Vector]:
+        """Value, gradient, and the diagonal of the Hessian: the block of one class, exactly.
+
+        Twice this diagonal is above the Hessian of all classes (Gershgorin).
+        """
+        log_mean, _ = self.log_mean(eta)
+        mean, w = np.exp(log_mean), self.weight[:, None]
+        loss = float(self.weight @ -(self.y * log_mean).sum(axis=1))
+        return loss, w * (mean - self.y), w * mean * (1.0 - mean)
+
+    def hessian_times(self, eta: Vector, direction: Vector) -> Vector:
+        """Exact Hessian times ``direction``."""
+        mean = self.mean(eta)
+        centred = direction - (mean * direction).sum(axis=1, keepdims=True)
+        return np.asarray(self.weight[:, None] * mean * centred)
+
+    def conjugate_terms(self, t: Vector) -> Vector:
+        """``sum_k u_k log u_k`` with ``u = t + y`` in the simplex; infinite outside."""
+        u = t + self.y
+        outside = (u < -DUAL_ROUNDING).any(axis=1)
+        # Sums of K rounded shares near one.
+        outside |= np.abs(u.sum(axis=1) - 1.0) > 1e-9
+        u = np.maximum(u, 0.0)
+        return np.where(outside, np.inf, xlogy(u, u).sum(axis=1))
+
+    def conjugate(self, theta: Vector) -> float:
+        """Conjugate of `value` at ``theta``; infinite outside its domain."""
+        used = self.weight > 0
+        if np.any(theta[~used] != 0.0):
+            return np.inf
+        t = theta[used] / self.weight[used, None]
+        spread = np.zeros_like(theta)
+        spread[used] = t
+        return float(self.weight @ self.conjugate_terms(spread))
+
+    def dual_value(self, eta: Vector, scale: float, tilt: Vector | None = None) -> float:
+        """Conjugate at ``scale * (gradient - Hessian tilt)``."""
+        mean = self.mean(eta)
+        t = mean - self.y
+        if tilt is not None:
+            t = t - mean * (tilt - (mean * tilt).sum(axis=1, keepdims=True))
+        terms = self.conjugate_terms(scale * t)
+        return float(self.weight @ np.where(self.weight > 0, terms, 0.0))
+
+    def start(self, offset: Vector | None) -> Vector:
+        """Logarithms of the classes' shares, with mean zero."""
+        shares = np.log(self.weight @ self.y)
+        start = shares if offset is None else shares - self.weight @ offset
+        return np.asarray(start - start.mean())
+
+    def impossible_null(self) -> str:
+        """A class without rows has an intercept of minus infinity."""
+        shares = self.weight @ self.y
+        if shares.min() > 0 and self.n_outputs > 1:
+            return ""
+        return (
+            "family='multinomial': expected rows of positive weight in each of at least two "
+            f"classes, got shares {shares.tolist()}; drop empty classes or set fit_intercept=False."
+        )
+
+
+def one_hot(y: Any, n_classes: int | None) -> Vector:
+    """Class numbers to shares."""
+    classes = np.asarray(y, dtype=np.int64)
+    bad = (classes != y) | (classes < 0)
+    if n_classes is not None:
+        bad |= classes >= n_classes
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"family='multinomial': expected class numbers 0, 1, ..., got {y[row]} in row {row}; "
+            "encode the classes."
+        )
+    return np.eye(int(classes.max()) + 1 if n_classes is None else n_classes)[classes]
