@@ -1,0 +1,262 @@
+"""Gaussian paths: exact from kink to kink, on the columns that may matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pyestim import _core
+from pyestim.engine.stats import Vector
+from pyestim.penalised.homotopy import Columns, End, GramPath
+from pyestim.penalised.point import Point
+from pyestim.penalised.screening import Correlations, strong_threshold
+
+if TYPE_CHECKING:
+    from pyestim.penalised.problem import Problem
+
+#: All columns form the working set where their Gram matrix is cheap: no pass over the rows follows.
+MOST_COLUMNS_OF_GRAM = 500
+#: The penalty falls at most by this factor at once; a greater step goes through others.
+LEAST_STEP = 0.8
+#: From this share of the largest penalty on the rest of the way is one step.
+LAST_STEP = 1e-8
+#: A correlation above its bound by less is rounding: relative, and in units of both norms.
+BOUND_ROUNDING, NORM_ROUNDING = 1e-9, 1e-12
+#: Times that violators may join at one penalty.
+MAX_ROUNDS = 50
+
+
+class Gaussian:
+    """What the Gaussian likelihood leaves of a problem: centred responses and weights.
+
+    Attributes
+    ----------
+    response : ndarray of shape (n,)
+        Responses less offset and intercept.
+    intercept : float
+        Of the centred columns: it does not depend on their coefficients.
+    null : float
+        Loss of the intercept alone.
+    usable : ndarray of shape (p,)
+        Columns that may have a coefficient and are not constant.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.design = problem.design
+        self.weight = problem.datafit.weight
+        response = problem.datafit.y
+        if problem.offset is not None:
+            response = response - problem.offset
+        self.intercept = float(self.weight @ response) if problem.fit_intercept else 0.0
+        self.response = response - self.intercept
+        self.null = 0.5 * float(self.response @ (self.weight * self.response))
+        weights = problem.weights
+        self.l1, self.l2 = weights.l1, weights.l2
+        self.norm = np.sqrt(self.design.column_squares(self.weight))
+        self.usable = (weights.lower < weights.upper) & (self.norm > 0)
+
+    def violators(self, alpha: float, corr: Vector) -> Columns:
+        """Columns whose correlation is above its bound."""
+        bound = alpha * self.l1 * (1.0 + BOUND_ROUNDING)
+        bound += NORM_ROUNDING * np.sqrt(2.0 * self.null) * self.norm
+        return np.flatnonzero((np.abs(corr) > bound) & self.usable)
+
+    def gap(
+        self, alpha: float, square: float, corr: Vector, columns: Columns, coef: Vector
+    ) -> float:
+        """Duality gap by Fenchel and Young, a sum without cancellation.
+
+        With ``theta = s r``: ``(1 - s)^2 |r|^2 / 2 + sum_j pen(w) + pen*(s corr) - s corr w``.
+        """
+        l1, l2, size = alpha * self.l1, alpha * self.l2, np.abs(corr)
+        stiff = (l2 == 0) & self.usable
+        free = stiff & (l1 == 0)
+        zero = NORM_ROUNDING * np.sqrt(2.0 * self.null) * self.norm
+        over = stiff & ~free & (size > l1)
+        s = float(np.min(l1[over] / size[over])) if over.any() else 1.0
+        if np.any(size[free] > zero[free]):
+            s = 0.0
+        ridge = (l2 > 0) & self.usable
+        excess = np.maximum(s * size[ridge] - l1[ridge], 0.0)
+        conjugate = float(np.sum(excess * excess / (2.0 * l2[ridge])))
+        w = np.abs(coef)
+        slack = l1[columns] * w + 0.5 * l2[columns] * w * w - s * corr[columns] * coef
+        return 0.5 * (1.0 - s) ** 2 * square + abs(float(slack.sum()) + conjugate)
+
+
+class HomotopyPath:
+    """Points of a path by homotopy on a working set that grows.
+
+    Parameters
+    ----------
+    model : Gaussian
+        Problem with l1 weights and ridge, without bounds.
+    """
+
+    solver = "homotopy"
+
+    def __init__(self, model: Gaussian) -> None:
+        self.model = model
+        self.path = GramPath(model.l2)
+        self.ridged = bool(model.l2.any())
+        self.inside = np.zeros(model.design.p, dtype=bool)
+        self.linear = np.zeros(model.design.p)
+        self.square = 2.0 * model.null
+        self.kinks = 0
+        self.end = End.REACHED
+        self.begin()
+        free = np.flatnonzero(model.usable & (model.l1 == 0))
+        charged = model.usable & (model.l1 > 0)
+        if len(free):
+            self.join(free)
+            # No correlation exceeds the product of the norms, so no other column enters here.
+            most = np.sqrt(2.0 * model.null) * model.norm[charged] / model.l1[charged]
+            above = 2.0 * float(most.max(initial=0.0))
+            self._follow(above, above)
+            self.update(np.zeros_like(model.l1))
+        pull = np.abs(self.corr[charged]) / model.l1[charged]
+        self.alpha = self.alpha_max = float(pull.max(initial=0.0))
+
+    def begin(self) -> None:
+        """Correlations of all columns with the response."""
+        model = self.model
+        self._correlations = Correlations(model.design, model.weight, model.response, model.usable)
+        self.linear = self.corr.copy()
+
+    @property
+    def corr(self) -> Vector:
+        """Correlations with the residual, exact where they may matter."""
+        return self._correlations.value
+
+    def join(self, columns: Columns) -> None:
+        """Let columns join the working set."""
+        columns = columns[~self.inside[columns]]
+        if not len(columns):
+            return
+        everyone = np.concatenate([self.path.columns, columns])
+        gram = self.model.design.gram(self.model.weight, columns, everyone)
+        self.path.add(columns, gram, self.linear[columns], self.model.l1[columns])
+        self.inside[columns] = True
+
+    def update(self, threshold: Vector) -> None:
+        """Correlations at the present coefficients, exact where they may reach the threshold."""
+        model = self.model
+        residual = model.response - model.design.times(self.path.coef, self.path.active)
+        self.square = float(residual @ (model.weight * residual))
+        self._correlations.move(residual, threshold)
+
+    def _follow(self, alpha_from: float, alpha_to: float) -> bool:
+        if self.path.m == 0:
+            return True
+        segment = self.path.follow(alpha_from, alpha_to)
+        self.kinks += segment.kinks
+        self.end = segment.end
+        return segment.end is End.REACHED
+
+    def go(self, alpha: float, following: float) -> bool:
+        """Go to a smaller penalty; ``following`` is the one after it. Whether that was possible."""
+        model = self.model
+        strong = np.abs(self.corr) >= strong_threshold(model.l1, self.alpha, alpha)
+        self.join(np.flatnonzero(strong & model.usable))
+        if self.ridged and not self.path.set_ridge(alpha):
+            self.end = End.SINGULAR
+            return False
+        threshold = strong_threshold(model.l1, alpha, following)
+        for _ in range(MAX_ROUNDS):
+            if not self._follow(self.alpha, alpha):
+                return False
+            self.update(threshold)
+            self.alpha = alpha
+            late = model.violators(alpha, self.corr)
+            late = late[~self.inside[late]]
+            if not len(late):
+                return True
+            self.join(late)
+        self.end = End.KINKS
+        return False
+
+    def point(self, alpha: float) -> Point:
+        """The solution that the path has come to."""
+        model = self.model
+        on = np.flatnonzero(self.path.coef)
+        order = on[np.argsort(self.path.active[on])]
+        columns, coef = self.path.active[order], self.path.coef[order]
+        gap = model.gap(alpha, self.square, self.corr, columns, coef)
+        loss = 0.5 * self.square
+        return Point(alpha, columns, coef, model.intercept, gap, loss, self.kinks, self.solver)
+
+    def points(self, alphas: Vector) -> Iterator[Point]:
+        """Solve at falling penalties, as long as the homotopy goes on."""
+        for k, alpha in enumerate(alphas):
+            self.kinks = 0
+            following = max(alphas[min(k + 1, len(alphas) - 1)], LEAST_STEP * alpha)
+            way = steps(self.alpha, self.alpha_max, float(alpha))
+            with _core.single_threaded_blas():
+                for here, there in zip(way, [*way[1:], float(following)], strict=False):
+                    if not self.go(here, there):
+                        return
+            yield self.point(float(alpha))
+
+
+class CovariancePath(HomotopyPath):
+    """The same with all columns in the working set: after one Gram matrix no row is read."""
+
+    solver = "homotopy, covariance form"
+
+    def begin(self) -> None:
+        """Gram matrix of all columns."""
+        model = self.model
+        weighted = model.weight * model.response
+        self.linear = np.where(model.usable, model.design.dot(weighted), 0.0)
+        self._value = self.linear.copy()
+        self.join(np.flatnonzero(model.usable))
+
+    @property
+    def corr(self) -> Vector:
+        """Correlations with the residual."""
+        return self._value
+
+    def update(self, threshold: Vector) -> None:
+        """Correlations at the present coefficients; ``|r|^2 = z'z - w'(linear + corr)``."""
+        path, active, coef = self.path, self.path.active, self.path.coef
+        self._value[path.columns] = path.corr
+        self._value[active] += path.ridge * self.model.l2[active] * coef
+        fitted = float(coef @ (self.linear[active] + self._value[active]))
+        self.square = max(2.0 * self.model.null - fitted, 0.0)
+
+
+def steps(alpha_now: float, alpha_max: float, alpha: float) -> list[float]:
+    """Penalties on the way from one to a smaller one, the last included."""
+    if alpha >= alpha_now:
+        return []
+    end = max(alpha, LAST_STEP * alpha_max)
+    n = int(np.ceil(np.log(end / alpha_now) / np.log(LEAST_STEP) - 1e-9)) if end < alpha_now else 0
+    way = [alpha_now * (end / alpha_now) ** (i / n) for i in range(1, n)]
+    return [*way, *([end] if n and end > alpha else []), alpha]
+
+
+def applies(problem: Problem) -> bool:
+    """Whether the homotopy is the way: l1 with or without ridge, no bounds, no ridge alone."""
+    w = problem.weights
+    ridge_alone = (w.l1 == 0) & (w.l2 > 0)
+    return problem.penalty.code == 0 and not problem.bounded and not bool(ridge_alone.any())
+
+
+def homotopy(problem: Problem) -> HomotopyPath:
+    """The form of the homotopy that suits the shape of the design."""
+    model = Gaussian(problem)
+    p = int(np.count_nonzero(model.usable))
+    tall = p <= min(problem.design.n, MOST_COLUMNS_OF_GRAM)
+    return CovariancePath(model) if tall else HomotopyPath(model)
+
+
+def points(
+    problem: Problem, alphas: Vector, gap: float, max_iter: int, warm: Point | None, solver: str
+) -> Iterator[Point]:
+    """Points at falling penalties: the homotopy as far as it goes, descent for the rest."""
+    if solver not in ("auto", "homotopy") or not applies(problem):
+        raise NotImplementedError("descent")
+    yield from homotopy(problem).points(alphas)
