@@ -60,7 +60,7 @@ def test_conjugate_meets_the_inequality_of_fenchel_and_young(case):
     tilt = 1e-3 * rng.normal(size=eta.shape)
     tilted = 0.7 * (theta - datafit.hessian_times(eta, tilt))
     expected = datafit.conjugate(tilted)
-    assert datafit.dual_value(eta, 0.7, tilt) == pytest.approx(expected, abs=1e-14)
+    assert datafit.dual_value(tilted / 0.7, 0.7, eta, tilt) == pytest.approx(expected, abs=1e-14)
 
 
 def test_saturated_is_the_infimum(case):
@@ -172,15 +172,18 @@ def test_coupled_dual_values(coupled):
     datafit, eta = coupled
     rng = np.random.default_rng(2)
     gradient = datafit.gradient(eta)
-    assert datafit.dual_value(eta, 1.0) + datafit.value(eta) == pytest.approx(
+    assert datafit.dual_value(gradient, 1.0, eta, None) + datafit.value(eta) == pytest.approx(
         np.vdot(gradient, eta), abs=1e-13
     )
-    assert datafit.dual_value(eta, 0.0) == pytest.approx(-datafit.saturated, abs=1e-13)
+    assert datafit.dual_value(gradient, 0.0, eta, None) == pytest.approx(
+        -datafit.saturated, abs=1e-13
+    )
     for size in (0.0, 0.05, 0.2):
         tilt = size * rng.uniform(-1, 1, size=eta.shape)
         for scale in (0.3, 1.0):
-            theta = scale * (gradient - datafit.hessian_times(eta, tilt))
-            found = datafit.dual_value(eta, scale, tilt)
+            theta = gradient - datafit.hessian_times(eta, tilt)
+            found = datafit.dual_value(theta, scale, eta, tilt)
+            theta = scale * theta
             near = [eta - t * tilt for t in (0.9, 1.0, 1.1)]
             for other in (*near, eta, *(eta + rng.normal(size=eta.shape) for _ in range(20))):
                 assert found >= np.vdot(theta, other) - datafit.value(other) - 1e-13
@@ -191,7 +194,7 @@ def test_coupled_extremes(coupled, size):
     datafit, eta = coupled
     with np.errstate(all="raise", under="ignore"):
         value, gradient, bound = datafit.quadratic(size * np.sign(eta))
-        assert not np.isnan(datafit.dual_value(size * np.sign(eta), 0.5))
+        assert not np.isnan(datafit.dual_value(gradient, 0.5, size * np.sign(eta), None))
         assert np.isfinite(datafit.hessian_times(size * np.sign(eta), eta)).all()
     assert np.isfinite(value) and value >= datafit.saturated - 1e-13
     assert np.isfinite(gradient).all() and np.isfinite(bound).all() and (bound >= 0).all()

@@ -7,7 +7,7 @@ import pytest
 from reference.slow_penalised import SlowDesign, split_minimum
 
 from pyestim.penalised.datafit import Binomial, Gamma, Gaussian, Poisson
-from pyestim.penalised.gap import certify, duality_gap, kkt_violation
+from pyestim.penalised.gap import certify, duality_gap, evaluate, kkt_violation
 from pyestim.penalised.penalty import L1, MCP, SCAD, AdaptiveL1, ElasticNet, GroupL1, Weights
 from pyestim.penalised.problem import Problem, lambda_max
 
@@ -69,11 +69,11 @@ def test_gap_bounds_the_suboptimality_and_vanishes_at_the_optimum(family, option
     w = problem.weights
     for size in (1.0, 0.1, 1e-2, 1e-3):
         near = np.clip(beta + size * rng.normal(size=P), w.lower, w.upper)
-        found = certify(problem, near, intercept + size)
+        found = certify(problem, evaluate(problem, near, intercept + size))
         assert found.gap >= found.objective - least - 1e-12
     # The slow solver stops at a gradient of 1e-8 or so; the gap is at least linear in it.
     assert duality_gap(problem, beta, intercept) <= 1e-5 * problem.scale
-    assert certify(problem, beta, intercept).kind == "gap"
+    assert certify(problem, evaluate(problem, beta, intercept)).kind == "gap"
     assert kkt_violation(problem, beta, intercept) <= 1e-4
 
 

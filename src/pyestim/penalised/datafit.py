@@ -15,8 +15,8 @@ from pyestim.engine.stats import Vector
 
 #: exp() of more is not taken: the loss is astronomical there and a line search comes back.
 LARGEST_EXPONENT = 700.0
-#: A dual variable may leave its domain by the rounding of a product and a quotient.
-DUAL_ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
+#: A dual variable may leave its domain by the rounding of two products and a quotient.
+DUAL_ROUNDING = 8.0 * float(np.finfo(np.float64).eps)
 
 
 class Datafit(Protocol):
@@ -57,8 +57,8 @@ class Datafit(Protocol):
     def hessian_times(self, eta: Vector, direction: Vector) -> Vector:
         """Exact Hessian times ``direction``."""
 
-    def dual_value(self, eta: Vector, scale: float, tilt: Vector | None = None) -> float:
-        """Conjugate at ``scale * (gradient - Hessian tilt)``, or an upper bound of it."""
+    def dual_value(self, theta: Vector, scale: float, eta: Vector, tilt: Vector | None) -> float:
+        """Conjugate at ``scale * theta``, ``theta = gradient - Hessian tilt``, or a bound above."""
 
     def start(self, offset: Vector | None) -> Vector:
         """Intercepts (K,) near the best ones."""
@@ -82,6 +82,11 @@ def normalised(weight: Any, n_rows: int) -> Vector:
             f"{weight.shape} with sum {total}; mend or drop the weights."
         )
     return np.asarray(weight / total)
+
+
+def reciprocal(weight: Vector) -> Vector:
+    """``1 / weight``, zero for zero."""
+    return np.divide(1.0, weight, out=np.zeros_like(weight), where=weight > 0)
 
 
 def refuse_rows(bad: Any, y: Vector, family: str, expected: str, advice: str) -> None:
@@ -119,6 +124,7 @@ class RowDatafit:
         refuse_rows(~np.isfinite(y), y, self.name, "finite", "impute or drop these rows")
         self.y = y
         self.weight = normalised(weight, y.size)
+        self.inverse_weight = reciprocal(self.weight)
         self.check(y)
         self.saturated = float(self.weight @ self.saturated_terms())
 
@@ -163,19 +169,13 @@ class RowDatafit:
         return np.asarray(self.weight * self.terms(eta)[2] * direction)
 
     def conjugate(self, theta: Vector) -> float:
-        """Conjugate of `value` at ``theta``; infinite outside its domain."""
-        used = self.weight > 0
-        if np.any(theta[~used] != 0.0):
-            return np.inf
-        t = np.divide(theta, self.weight, out=np.zeros_like(theta), where=used)
+        """Conjugate of `value` at ``theta``, which is zero where weights are; infinite outside."""
+        t = theta * self.inverse_weight
         return float(self.weight @ self.conjugate_terms(t))
 
-    def dual_value(self, eta: Vector, scale: float, tilt: Vector | None = None) -> float:
-        """Conjugate at ``scale * (gradient - Hessian tilt)``."""
-        _, slope, curvature = self.terms(eta)
-        t = slope if tilt is None else slope - curvature * tilt
-        terms = self.conjugate_terms(scale * t)
-        return float(self.weight @ np.where(self.weight > 0, terms, 0.0))
+    def dual_value(self, theta: Vector, scale: float, eta: Vector, tilt: Vector | None) -> float:
+        """Conjugate at ``scale * theta``."""
+        return self.conjugate(scale * theta)
 
     def start(self, offset: Vector | None) -> Vector:
         """Intercept of the mean response."""

@@ -180,8 +180,8 @@ class Cox:
 
     # -- the dual ----------------------------------------------------------------------------------
 
-    def dual_value(self, eta: Vector, scale: float, tilt: Vector | None = None) -> float:
-        """Upper bound of the conjugate at ``scale * (gradient - Hessian tilt)``.
+    def dual_value(self, theta: Vector, scale: float, eta: Vector, tilt: Vector | None) -> float:
+        """Upper bound of the conjugate at ``scale * theta``, ``theta = gradient - Hessian tilt``.
 
         The conjugate is the least sum of entropies over all ways to write its argument as events
         expected by the terms. The risks, tilted to first order, are one way; what the scale takes

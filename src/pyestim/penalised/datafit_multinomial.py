@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from pyestim.engine.stats import Vector
-from pyestim.penalised.datafit import DUAL_ROUNDING, normalised
+from pyestim.penalised.datafit import DUAL_ROUNDING, normalised, reciprocal
 
 
 class Multinomial:
@@ -93,23 +93,13 @@ class Multinomial:
         return np.where(outside, np.inf, xlogy(u, u).sum(axis=1))
 
     def conjugate(self, theta: Vector) -> float:
-        """Conjugate of `value` at ``theta``; infinite outside its domain."""
-        used = self.weight > 0
-        if np.any(theta[~used] != 0.0):
-            return np.inf
-        t = theta[used] / self.weight[used, None]
-        spread = np.zeros_like(theta)
-        spread[used] = t
-        return float(self.weight @ self.conjugate_terms(spread))
+        """Conjugate of `value` at ``theta``, which is zero where weights are; infinite outside."""
+        t = theta * reciprocal(self.weight)[:, None]
+        return float(self.weight @ self.conjugate_terms(t))
 
-    def dual_value(self, eta: Vector, scale: float, tilt: Vector | None = None) -> float:
-        """Conjugate at ``scale * (gradient - Hessian tilt)``."""
-        mean = self.mean(eta)
-        t = mean - self.y
-        if tilt is not None:
-            t = t - mean * (tilt - (mean * tilt).sum(axis=1, keepdims=True))
-        terms = self.conjugate_terms(scale * t)
-        return float(self.weight @ np.where(self.weight > 0, terms, 0.0))
+    def dual_value(self, theta: Vector, scale: float, eta: Vector, tilt: Vector | None) -> float:
+        """Conjugate at ``scale * theta``."""
+        return self.conjugate(scale * theta)
 
     def start(self, offset: Vector | None) -> Vector:
         """Logarithms of the classes' shares, with mean zero."""

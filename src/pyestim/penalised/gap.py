@@ -17,10 +17,31 @@ import numpy as np
 
 from pyestim.engine.stats import Vector
 from pyestim.penalised.null import basis, reduced_hessian, solve_symmetric
+from pyestim.penalised.penalty import Weights
 from pyestim.penalised.problem import Problem, pull
 
 #: A correlation with an unpenalised column below this share of its bound by Cauchy-Schwarz is zero.
 ORTHOGONAL = 1e-12
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A point and what the datafit says there."""
+
+    beta: Vector
+    intercept: Vector
+    eta: Vector
+    value: float
+    gradient: Vector
+    curvature: Vector
+
+
+def evaluate(
+    problem: Problem, beta: Vector, intercept: Any, eta: Vector | None = None
+) -> Evaluation:
+    """Datafit at a point whose linear predictor may be known already."""
+    eta = problem.predictor(beta, intercept) if eta is None else eta
+    return Evaluation(beta, np.asarray(intercept), eta, *problem.datafit.quadratic(eta))
 
 
 @dataclass(frozen=True)
@@ -52,23 +73,24 @@ class Certificate:
     violation: float
 
 
-def certify(
-    problem: Problem, beta: Vector, intercept: Any, *, eta: Vector | None = None
-) -> Certificate:
-    """Gap and violation of a point; ``eta`` is its linear predictor, if it is known already."""
-    eta = problem.predictor(beta, intercept) if eta is None else eta
-    value, gradient, _ = problem.datafit.quadratic(eta)
-    objective = value + problem.penalty_value(beta)
+def certify(problem: Problem, at: Evaluation, columns: Any = None) -> Certificate:
+    """Certificate of a point; with ``columns`` within the problem that has only these.
+
+    They must hold all coefficients that are not zero and all unpenalised columns.
+    """
+    weights = problem.weights if columns is None else problem.weights.of(columns)
+    beta = at.beta if columns is None else at.beta[columns]
+    objective = at.value + problem.penalty_value(beta, weights)
     if not problem.penalty.convex:
-        correlation = problem.design.dot(gradient)
-        violation = violation_of(problem, beta, correlation, gradient)
+        correlation = problem.design.dot(at.gradient, columns)
+        violation = violation_of(problem, beta, correlation, at.gradient, weights)
         return Certificate(np.inf, objective, correlation, 0.0, "kkt", violation)
-    tilt, gradient, feasible = orthogonal_point(problem, beta, eta, gradient)
-    correlation = problem.design.dot(gradient)
-    scale = feasible_scale(problem, correlation) if feasible else 0.0
-    dual = -np.inf
+    tilt, theta, feasible = orthogonal_point(problem, at)
+    correlation = problem.design.dot(theta, columns)
+    scale, dual = 0.0, -np.inf
     if feasible:
-        dual = dual_bound(problem, eta, tilt, gradient, correlation, scale)
+        scale = feasible_scale(problem, correlation, weights)
+        dual = dual_bound(problem, at.eta, tilt, theta, correlation, scale, weights)
     kind = "gap" if dual > problem.datafit.saturated else "saturated"
     gap = max(objective - max(dual, problem.datafit.saturated), 0.0)
     return Certificate(gap, objective, correlation, scale, kind, np.nan)
@@ -76,19 +98,22 @@ def certify(
 
 def duality_gap(problem: Problem, beta: Vector, intercept: Any) -> float:
     """Bound on objective minus minimum; infinite for penalties that are not convex."""
-    return certify(problem, beta, intercept).gap
+    return certify(problem, evaluate(problem, beta, intercept)).gap
 
 
 def kkt_violation(problem: Problem, beta: Vector, intercept: Any) -> float:
     """Largest distance of minus the gradient from the subdifferential, intercepts included."""
     gradient = problem.datafit.gradient(problem.predictor(beta, intercept))
-    return violation_of(problem, beta, problem.design.dot(gradient), gradient)
+    correlation = problem.design.dot(gradient)
+    return violation_of(problem, beta, correlation, gradient, problem.weights)
 
 
-def violation_of(problem: Problem, beta: Vector, correlation: Vector, gradient: Vector) -> float:
+def violation_of(
+    problem: Problem, beta: Vector, correlation: Vector, gradient: Vector, weights: Weights
+) -> float:
     """Violation for a known gradient."""
-    penalty, weights = problem.penalty, problem.weights
-    if beta.ndim == 1 or penalty.code == 3:
+    penalty = problem.penalty
+    if beta.ndim == 1 or penalty.native == "group":
         moves = weights.lower < weights.upper
         parts = [penalty.distance(correlation, beta, weights)[moves]]
     else:
@@ -103,33 +128,32 @@ def dual_bound(
     problem: Problem,
     eta: Vector,
     tilt: Vector | None,
-    gradient: Vector,
+    theta: Vector,
     correlation: Vector,
     scale: float,
+    weights: Weights,
 ) -> float:
-    """Lower bound of the minimum from the dual point ``scale * gradient``."""
-    dual = -problem.datafit.dual_value(eta, scale, tilt)
+    """Lower bound of the minimum from the dual point ``scale * theta``."""
+    dual = -problem.datafit.dual_value(theta, scale, eta, tilt)
     if problem.offset is not None:
-        dual += scale * float(np.vdot(gradient, problem.offset))
-    return dual - conjugate_penalty(problem, scale * correlation)
+        dual += scale * float(np.vdot(theta, problem.offset))
+    return dual - conjugate_penalty(problem, scale * correlation, weights)
 
 
-def orthogonal_point(
-    problem: Problem, beta: Vector, eta: Vector, gradient: Vector
-) -> tuple[Vector | None, Vector, bool]:
+def orthogonal_point(problem: Problem, at: Evaluation) -> tuple[Vector | None, Vector, bool]:
     """``A z``, the gradient made orthogonal to the constant and the unpenalised columns by it.
 
     The last value says whether that went well: it cannot where a column has no curvature.
     """
-    A = basis(problem, open_columns(problem, beta, gradient))
+    A = basis(problem, open_columns(problem, at.beta, at.gradient))
     if not A.shape[1]:
-        return None, gradient, True
-    right = A.T @ gradient
-    z = solve_symmetric(reduced_hessian(problem, eta, A), right.ravel())
-    tilt = np.asarray(A @ z.reshape(right.shape))
-    moved = gradient - problem.datafit.hessian_times(eta, tilt)
-    left, most = np.abs(A.T @ moved), np.abs(A).T @ np.abs(gradient)
-    return tilt, moved, bool(np.all(left <= ORTHOGONAL * most))
+        return None, at.gradient, True
+    right = A.T @ at.gradient
+    z = solve_symmetric(reduced_hessian(problem, at.eta, A), right.ravel())
+    tilt = np.asarray(A @ z.reshape(right.shape)).reshape(at.eta.shape)
+    theta = at.gradient - problem.datafit.hessian_times(at.eta, tilt)
+    left, most = np.abs(A.T @ theta), np.abs(A).T @ np.abs(at.gradient)
+    return tilt, theta, bool(np.all(left <= ORTHOGONAL * most))
 
 
 def open_columns(problem: Problem, beta: Vector, gradient: Vector) -> Any:
@@ -144,41 +168,29 @@ def open_columns(problem: Problem, beta: Vector, gradient: Vector) -> Any:
     return columns[~closed.all(axis=1)]
 
 
-def feasible_scale(problem: Problem, correlation: Vector) -> float:
+def feasible_scale(problem: Problem, correlation: Vector, weights: Weights) -> float:
     """Largest c <= 1 for which the conjugate penalty of ``c * correlation`` is finite."""
-    w = problem.weights
-    stiff = (w.l2 == 0) & (w.l1 > 0)
-    pulled = pull_unbounded(problem, correlation)[stiff]
-    over = pulled > w.l1[stiff]
-    return float(np.min(w.l1[stiff][over] / pulled[over])) if over.any() else 1.0
+    stiff = (weights.l2 == 0) & (weights.l1 > 0)
+    pulled = pull(problem, correlation, weights, unbounded=True)
+    over = stiff & (pulled > weights.l1)
+    return float(np.min(weights.l1[over] / pulled[over])) if over.any() else 1.0
 
 
-def pull_unbounded(problem: Problem, correlation: Vector) -> Vector:
-    """As `pull`, only in the directions that no bound ends."""
-    w = problem.weights
-    if not problem.bounded:
-        return pull(problem, correlation)
-    by_output = correlation.reshape(len(correlation), -1)
-    upwards = np.where(w.upper == np.inf, -by_output.min(axis=1), 0.0)
-    downwards = np.where(w.lower == -np.inf, by_output.max(axis=1), 0.0)
-    return np.maximum(np.maximum(upwards, downwards), 0.0)
-
-
-def conjugate_penalty(problem: Problem, correlation: Vector) -> float:
+def conjugate_penalty(problem: Problem, correlation: Vector, weights: Weights) -> float:
     """``sum_j sup_b (-correlation_j b - pen_j(b))`` within the bounds, at a feasible point."""
-    w = problem.weights
-    if problem.penalty.code == 3:
+    w = weights
+    if problem.penalty.native == "group":
         excess = np.maximum(np.linalg.norm(correlation, axis=1) - w.l1, 0.0)
-        excess = np.where(w.lower < w.upper, excess, 0.0)
-        ridge = w.l2 > 0
+        ridge = (w.l2 > 0) & (w.lower < w.upper)
         return float(0.5 * np.sum(excess[ridge] ** 2 / w.l2[ridge]))
+    if not (problem.bounded or w.l2.any()):
+        return 0.0
     by_output = correlation.reshape(len(correlation), -1)
-    return sum(conjugate_penalty_of(-column, problem) for column in by_output.T)
+    return sum(conjugate_penalty_of(-column, w) for column in by_output.T)
 
 
-def conjugate_penalty_of(u: Vector, problem: Problem) -> float:
+def conjugate_penalty_of(u: Vector, w: Weights) -> float:
     """Conjugate for one output; where a sup at infinity is only rounding, it counts as zero."""
-    w = problem.weights
     excess = np.sign(u) * np.maximum(np.abs(u) - w.l1, 0.0)
     ridge = w.l2 > 0
     best = np.divide(excess, w.l2, out=np.zeros_like(u), where=ridge)

@@ -33,14 +33,14 @@ class Penalty(Protocol):
 
     Attributes
     ----------
-    code : int
+    native : str
         Name of the formula in the native core.
     convex : bool
         Without convexity there is no duality gap: the violation of the first-order conditions is
         the certificate.
     """
 
-    code: ClassVar[int]
+    native: ClassVar[str]
     convex: ClassVar[bool]
 
     @property
@@ -78,7 +78,7 @@ def distance_to_interval(u: Vector, beta: Vector, slope: Vector, w: Weights) -> 
 class ElasticNet:
     """``l1 |b| + l2 b^2 / 2``."""
 
-    code: ClassVar[int] = 0
+    native: ClassVar[str] = "l1"
     convex: ClassVar[bool] = True
     parameter: float = 0.0
 
@@ -139,7 +139,7 @@ class MCP:
     """Slope ``l1`` at zero, falling to zero at ``|b| = gamma l1``; plus ``l2 b^2 / 2``."""
 
     parameter: float = 3.0
-    code: ClassVar[int] = 1
+    native: ClassVar[str] = "mcp"
     convex: ClassVar[bool] = False
 
     def value(self, beta: Vector, weights: Weights) -> float:
@@ -174,7 +174,7 @@ class SCAD:
     """Slope ``l1`` up to ``|b| = l1``, then falling to zero at ``a l1``; plus ``l2 b^2 / 2``."""
 
     parameter: float = 3.7
-    code: ClassVar[int] = 2
+    native: ClassVar[str] = "scad"
     convex: ClassVar[bool] = False
 
     def value(self, beta: Vector, weights: Weights) -> float:
@@ -212,7 +212,7 @@ class GroupL1:
     """``l1 ||b_j||_2 + l2 ||b_j||^2 / 2`` for each row of ``beta`` (p, K); bounds do not apply."""
 
     parameter: float = 0.0
-    code: ClassVar[int] = 3
+    native: ClassVar[str] = "group"
     convex: ClassVar[bool] = True
 
     def value(self, beta: Vector, weights: Weights) -> float:

@@ -138,13 +138,13 @@ class Problem:
     def objective(self, beta: Vector, intercept: Any) -> float:
         """Mean loss and penalty."""
         loss = self.datafit.value(self.predictor(beta, intercept))
-        return loss + self.penalty_value(beta)
+        return loss + self.penalty_value(beta, self.weights)
 
-    def penalty_value(self, beta: Vector) -> float:
-        """Penalty of ``beta``, summed over the outputs."""
-        if beta.ndim == 1 or self.penalty.code == 3:
-            return self.penalty.value(beta, self.weights)
-        return sum(self.penalty.value(column, self.weights) for column in beta.T)
+    def penalty_value(self, beta: Vector, weights: Weights) -> float:
+        """Penalty of coefficients, summed over the outputs."""
+        if beta.ndim == 1 or self.penalty.native == "group":
+            return self.penalty.value(beta, weights)
+        return sum(self.penalty.value(column, weights) for column in beta.T)
 
 
 def times(design: Design, beta: Vector, columns: Any) -> Vector:
@@ -155,19 +155,26 @@ def times(design: Design, beta: Vector, columns: Any) -> Vector:
     return np.stack(outputs, axis=1)
 
 
-def pull(problem: Problem, gradient: Vector) -> Vector:
+def pull(
+    problem: Problem, gradient: Vector, weights: Weights, *, unbounded: bool = False
+) -> Vector:
     """Largest slope with which each coefficient could leave zero, (p,): the l1 weight to hold it.
 
-    ``gradient`` (p,) or (p, K) is that of the datafit; a direction that a bound closes pulls not.
+    ``gradient`` (p,) or (p, K) is that of the datafit; a direction that a bound closes pulls not,
+    and with ``unbounded`` neither does one that ends at a bound.
     """
-    w = problem.weights
-    if gradient.ndim == 2 and problem.penalty.code == 3:
+    w = weights
+    if gradient.ndim == 2 and problem.penalty.native == "group":
         size = np.linalg.norm(gradient, axis=1)
         return np.where(w.lower < w.upper, size, 0.0)
+    if gradient.ndim == 1 and not (problem.bounded or problem.excluded.any()):
+        return np.abs(gradient)
     by_output = gradient.reshape(len(gradient), -1)
-    upwards = np.where(w.upper > 0, np.maximum(-by_output.min(axis=1), 0.0), 0.0)
-    downwards = np.where(w.lower < 0, np.maximum(by_output.max(axis=1), 0.0), 0.0)
-    return np.maximum(upwards, downwards)
+    rises = w.upper == np.inf if unbounded else w.upper > 0
+    falls = w.lower == -np.inf if unbounded else w.lower < 0
+    upwards = np.where(rises, -by_output.min(axis=1), 0.0)
+    downwards = np.where(falls, by_output.max(axis=1), 0.0)
+    return np.maximum(np.maximum(upwards, downwards), 0.0)
 
 
 def lambda_max(problem: Problem) -> float:
@@ -182,4 +189,4 @@ def lambda_max(problem: Problem) -> float:
         return 0.0
     gradient = problem.design.dot(problem.datafit.gradient(problem.null.eta))
     charge = np.maximum(w.l1, LEAST_L1_RATIO * (w.l1 + w.l2))
-    return float(np.max(pull(problem, gradient)[penalised] / charge[penalised]))
+    return float(np.max(pull(problem, gradient, w)[penalised] / charge[penalised]))
