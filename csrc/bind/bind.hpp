@@ -11,5 +11,7 @@ void bind_mixture(pybind11::module_& module);
 void bind_kmeans(pybind11::module_& module);
 void bind_math(pybind11::module_& module);
 void bind_homotopy(pybind11::module_& module);
+void bind_design(pybind11::module_& module);
+void bind_descent(pybind11::module_& module);
 
 }  // namespace pyestim::bind

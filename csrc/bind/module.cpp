@@ -45,4 +45,6 @@ PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
   bind_kmeans(module);
   bind_math(module);
   bind_homotopy(module);
+  bind_design(module);
+  bind_descent(module);
 }

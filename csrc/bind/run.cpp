@@ -1,5 +1,6 @@
 #include "bind/run.hpp"
 
+#include "core/columns.hpp"
 #include "core/sweep.hpp"
 
 namespace pyestim::bind {
@@ -49,6 +50,22 @@ void sweep_one(Context& context, const char* function, const SweepOp& op, const 
 void items(Context& context, const char* function, const ItemOp& op, const void* job, int64_t n_items) {
   raise_status(function,
                without_gil([&] { return run_items(context.pool, op, job, context.kernels.vector_bytes, n_items); }));
+}
+
+void columns(Context& context, const char* function, const ColumnSumsJob& job) {
+  raise_status(function, without_gil([&] { return run_column_sums(context.pool, context.kernels, job); }));
+}
+
+void columns(Context& context, const char* function, const ColumnTimesJob& job) {
+  raise_status(function, without_gil([&] { return run_column_times(context.pool, context.kernels, job); }));
+}
+
+void columns(Context& context, const char* function, const ColumnGramJob& job) {
+  raise_status(function, without_gil([&] { return run_column_gram(context.pool, context.kernels, job); }));
+}
+
+void apply_prox(Context& context, const char* function, const ProxJob& job) {
+  raise_status(function, without_gil([&] { return context.kernels.apply_prox(&job); }));
 }
 
 void apply_math(Context& context, const char* function, const MathJob& job, int64_t n) {

@@ -21,7 +21,13 @@ void sweep_one(Context& context, const char* function, const SweepOp& op, const 
 // Items 0 .. n_items - 1.
 void items(Context& context, const char* function, const ItemOp& op, const void* job, int64_t n_items);
 
+// Work on columns that the lanes cut by themselves (core/columns.hpp).
+void columns(Context& context, const char* function, const ColumnSumsJob& job);
+void columns(Context& context, const char* function, const ColumnTimesJob& job);
+void columns(Context& context, const char* function, const ColumnGramJob& job);
+
 // exp or log of n numbers.
 void apply_math(Context& context, const char* function, const MathJob& job, int64_t n);
+void apply_prox(Context& context, const char* function, const ProxJob& job);
 
 }  // namespace pyestim::bind

@@ -18,7 +18,13 @@ extern constinit const KernelTable table = {
     .kmeans_plusplus = &kmeans_plusplus_op,
     .factorise = &factorise_op,
     .homotopy = &homotopy_op,
+    .column_sums = &column_sums_op,
+    .column_times = &column_times_op,
+    .column_gram = &column_gram_op,
+    .gram_descent = &gram_descent_op,
+    .column_descent = &column_descent_op,
     .apply_math = apply_math,
+    .apply_prox = apply_prox,
 };
 
 }  // namespace pyestim::PYESTIM_ISA

@@ -22,7 +22,13 @@ extern const SweepOp moments_op;
 extern const ItemOp kmeans_plusplus_op;
 extern const ItemOp factorise_op;
 extern const ItemOp homotopy_op;
+extern const ItemOp column_sums_op;
+extern const ItemOp column_times_op;
+extern const ItemOp column_gram_op;
+extern const ItemOp gram_descent_op;
+extern const ItemOp column_descent_op;
 Status apply_math(const MathJob* job, int64_t begin, int64_t end);
+Status apply_prox(const ProxJob* job);
 
 extern const KernelTable table;
 

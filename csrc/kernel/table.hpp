@@ -170,6 +170,128 @@ struct MathJob {
   void* out;      // (n,)
 };
 
+// Columns of a matrix anywhere in memory, dense or compressed by columns, in coordinates x~_ij = (x_ij - centre_j) *
+// factor_j. The centre stays implicit: nothing is copied, zeros stay absent.
+struct ColumnsView {
+  Dtype dtype;
+  bool sparse;
+  int32_t index_bytes;    // 4 or 8, of entry_rows and starts
+  const void* data;       // dense: (n, p); sparse: the entries
+  ptrdiff_t row_stride;   // bytes, any sign; dense
+  ptrdiff_t col_stride;   // bytes, any sign; dense
+  const void* entry_row;  // row of each entry, no row twice in a column; sparse
+  const void* starts;     // (p + 1,) first entry of each column; sparse
+  int64_t n;
+  int64_t p;
+  const double* centre;  // (p,)
+  const double* factor;  // (p,)
+};
+
+// How the work on columns is cut into items, from shapes alone: part by part of the rows, block by block of the
+// columns; item = part * n_blocks + block. Results of the parts lie one behind the other.
+struct Cut {
+  int64_t part_rows;
+  int64_t n_parts;
+  int64_t block_columns;
+  int64_t n_blocks;
+};
+
+enum class ColumnSum : int32_t { dot = 0, square = 1 };
+
+// dot: out_kc = sum_i r_ki x~_ic;  square: out_kc = sum_i r_ki x~_ic^2, over the chosen columns c.
+struct ColumnSumsJob {
+  ColumnSum sum;
+  ColumnsView x;
+  const int64_t* columns;  // (m,) or null: all
+  int64_t m;
+  int32_t n_vectors;
+  const double* r;      // (K, n)
+  const double* r_sum;  // (K,) sparse
+  double* out;          // (parts, K, m)
+  Cut cut;
+};
+
+// out_ki = sum_c x~_ic beta_kc
+struct ColumnTimesJob {
+  ColumnsView x;
+  const int64_t* columns;  // (m,) or null: all
+  int64_t m;
+  int32_t n_vectors;
+  const double* beta;  // (K, m)
+  double* out;         // (K, n)
+  Cut cut;             // sparse: one part
+};
+
+// out_ab = sum_i d_i x~_ia x~_ib. Symmetric: `left` is `right` and one half is computed, then mirrored.
+struct ColumnGramJob {
+  ColumnsView x;
+  const int64_t* left;   // (m_left,)
+  const int64_t* right;  // (m_right,)
+  int64_t m_left;
+  int64_t m_right;
+  bool symmetric;
+  const double* d;           // (n,)
+  double d_sum;              // sparse
+  const double* weight_sum;  // sparse: (m_right,) sum_i d_i x_ib
+  double* out;               // (parts, m_left, m_right)
+  Cut cut;                   // blocks of `right` for each panel of gram_panel columns of `left`
+};
+
+constexpr int64_t gram_panel = 48;
+
+enum class Penalty : int32_t { l1 = 0, mcp = 1, scad = 2, group = 3 };
+
+// One penalised least-squares problem for coordinate descent; K outputs share curvatures and penalties.
+// l1: elastic net.  mcp, scad: `shape` is their gamma or a.  group: the K coefficients of a coordinate are one group.
+struct Descent {
+  int64_t m;
+  int32_t n_outputs;
+  Penalty penalty;
+  double shape;
+  const double* l1;     // (m,)
+  const double* l2;     // (m,)
+  const double* lower;  // (m,) or null
+  const double* upper;  // (m,) or null
+  double tol;           // on the largest |h_j (change of beta_j)| of a pass over all coordinates
+  int64_t max_epochs;
+  double* beta;     // (K, m) in and out
+  int64_t* epochs;  // passes that were made
+  double* change;   // what tol is compared with, of the last pass over all coordinates
+};
+
+// sum_k (beta_k' G beta_k / 2 - q_k' beta_k) + penalty
+struct GramDescentJob {
+  Descent descent;
+  const double* gram;    // (m, m) symmetric
+  const double* linear;  // (K, m)
+};
+
+// sum_ki d_i r_ki^2 / 2 + penalty, where r changes by minus X~ times what beta changes
+struct ColumnDescentJob {
+  Descent descent;
+  ColumnsView x;
+  const int64_t* columns;  // (m,)
+  const double* d;         // (n,)
+  double* r;               // (K, n) in and out
+  double* intercept;       // (K,) in and out, or null: none
+};
+
+// b = argmin of h_i b^2 / 2 - z_i b + penalty, how the tests reach math/prox.hpp
+struct ProxJob {
+  Penalty penalty;
+  double shape;
+  int64_t m;
+  int32_t group;        // coefficients of a group, 1 for other penalties
+  const double* h;      // (m,)
+  const double* z;      // (m, group)
+  const double* l1;     // (m,)
+  const double* l2;     // (m,)
+  const double* lower;  // (m,)
+  const double* upper;  // (m,)
+  double* out;          // (m, group)
+  double* value;        // (m,) penalty at the result
+};
+
 // ---- operations: how the lanes drive a kernel. `job` points to the struct that belongs to the operation.
 // ------------------------
 
@@ -206,7 +328,13 @@ struct KernelTable {
   const ItemOp* kmeans_plusplus;  // KmeansPlusPlusJob, one item per candidate
   const ItemOp* factorise;        // FactoriseJob, one item per matrix
   const ItemOp* homotopy;         // HomotopyJob, one item
+  const ItemOp* column_sums;      // ColumnSumsJob
+  const ItemOp* column_times;     // ColumnTimesJob
+  const ItemOp* column_gram;      // ColumnGramJob
+  const ItemOp* gram_descent;     // GramDescentJob, one item
+  const ItemOp* column_descent;   // ColumnDescentJob, one item
   Status (*apply_math)(const MathJob* job, int64_t begin, int64_t end);
+  Status (*apply_prox)(const ProxJob* job);
 };
 
 constexpr int64_t leaf_rows = 4096;

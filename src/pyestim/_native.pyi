@@ -136,3 +136,107 @@ def apply_log(
     out: NDArray[np.floating[Any]],
     variant: str = "full",
 ) -> None: ...
+
+# -- columns and coordinate descent ----------------------------------------------------------------
+
+_Chosen: TypeAlias = NDArray[np.int64]
+
+@final
+class Columns:
+    """Columns in coordinates ``(x - centre) * factor``; sparse where ``entry_row`` is given."""
+
+    def __init__(
+        self,
+        X: NDArray[np.float32] | _Float64,
+        entry_row: NDArray[np.signedinteger[Any]] | None,
+        starts: NDArray[np.signedinteger[Any]] | None,
+        n: int,
+        centre: _Float64,
+        factor: _Float64,
+    ) -> None: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+def column_dots(
+    ctx: Context, columns: Columns, vectors: _Float64, chosen: _Chosen | None, out: _Float64
+) -> None:
+    """``out[k, c] = sum_i vectors[k, i] x[i, c]``."""
+
+def column_squares(
+    ctx: Context, columns: Columns, vectors: _Float64, chosen: _Chosen | None, out: _Float64
+) -> None:
+    """``out[k, c] = sum_i vectors[k, i] x[i, c]**2``."""
+
+def column_times(
+    ctx: Context, columns: Columns, beta: _Float64, chosen: _Chosen | None, out: _Float64
+) -> None:
+    """``out[k, i] = sum_c x[i, c] beta[k, c]``."""
+
+def column_gram(
+    ctx: Context,
+    columns: Columns,
+    row_weights: _Float64,
+    left: _Chosen,
+    right: _Chosen | None,
+    out: _Float64,
+) -> None:
+    """``out[a, b] = sum_i row_weights[i] x[i, a] x[i, b]``; ``right`` None: symmetric."""
+
+def coordinate_descent_gram(
+    ctx: Context,
+    gram: _Float64,
+    linear: _Float64,
+    beta: _Float64,
+    l1: _Float64,
+    l2: _Float64,
+    lower: _Float64 | None,
+    upper: _Float64 | None,
+    tol: float,
+    max_epochs: int,
+    penalty: str = "l1",
+    shape: float = 0.0,
+) -> tuple[int, float]:
+    """Minimise ``beta' gram beta / 2 - linear' beta + penalty``; ``beta`` in and out.
+
+    ``linear`` and ``beta`` are (m,) or (K, m). Returns the passes made and the largest change of
+    a gradient, ``h_j |change of beta_j|``, in the last pass over all coordinates: at most ``tol``
+    where it converged.
+    """
+
+def coordinate_descent(
+    ctx: Context,
+    columns: Columns,
+    chosen: _Chosen,
+    row_weights: _Float64,
+    residual: _Float64,
+    beta: _Float64,
+    intercept: _Float64 | None,
+    l1: _Float64,
+    l2: _Float64,
+    lower: _Float64 | None,
+    upper: _Float64 | None,
+    tol: float,
+    max_epochs: int,
+    penalty: str = "l1",
+    shape: float = 0.0,
+) -> tuple[int, float]:
+    """Minimise ``sum_i row_weights_i residual_i**2 / 2 + penalty`` over ``beta`` and intercept.
+
+    ``residual`` (n,) or (K, n), ``beta`` (m,) or (K, m) and ``intercept`` (K,) go in and out
+    together: the residual falls by what the fit gains. Returns as `coordinate_descent_gram`.
+    """
+
+def penalty_prox(
+    ctx: Context,
+    penalty: str,
+    shape: float,
+    h: _Float64,
+    z: _Float64,
+    l1: _Float64,
+    l2: _Float64,
+    lower: _Float64,
+    upper: _Float64,
+    out: _Float64,
+    value: _Float64,
+) -> None:
+    """Write ``argmin_b h b**2 / 2 - z b + penalty(b)`` of each row of ``z`` (m, group)."""

@@ -1,6 +1,7 @@
-"""Where rows come from."""
+"""Where rows and columns come from."""
 
+from pyestim.data.design import Design
 from pyestim.data.sequences import SequenceChunk, SequenceSource
 from pyestim.data.source import ArraySource, Chunk
 
-__all__ = ["ArraySource", "Chunk", "SequenceChunk", "SequenceSource"]
+__all__ = ["ArraySource", "Chunk", "Design", "SequenceChunk", "SequenceSource"]

@@ -1,0 +1,149 @@
+#include "bind/bind.hpp"
+#include "bind/columns.hpp"
+#include "bind/run.hpp"
+
+namespace pyestim::bind {
+namespace {
+
+Penalty penalty_of(const char* function, const std::string& name, double shape) {
+  if (name == "l1") return Penalty::l1;
+  if (name == "group") return Penalty::group;
+  const Argument who{function, "shape"};
+  if (name == "mcp") {
+    if (!(shape > 1)) raise_value(who, "be more than 1 for penalty 'mcp'", std::to_string(shape));
+    return Penalty::mcp;
+  }
+  if (name == "scad") {
+    if (!(shape > 2)) raise_value(who, "be more than 2 for penalty 'scad'", std::to_string(shape));
+    return Penalty::scad;
+  }
+  raise_value({function, "penalty"}, "be one of 'l1', 'mcp', 'scad', 'group'", "'" + name + "'");
+}
+
+// Numbers that come back besides what the arrays receive.
+struct Outcome {
+  int64_t epochs = 0;
+  double change = 0;
+  py::tuple tuple() const { return py::make_tuple(epochs, change); }
+};
+
+struct PenaltyArguments {
+  const py::object &l1, &l2, &lower, &upper;
+  const std::string& penalty;
+  double shape;
+};
+
+Descent descent_of(const char* function, const py::object& beta, int64_t n_outputs, int64_t m,
+                   const PenaltyArguments& p, double tol, int64_t max_epochs, Outcome& outcome) {
+  Descent job{};
+  job.m = m;
+  job.n_outputs = static_cast<int32_t>(n_outputs);
+  job.penalty = penalty_of(function, p.penalty, p.shape);
+  job.shape = p.shape;
+  job.l1 = input<double>(p.l1, {function, "l1"}, {m});
+  job.l2 = input<double>(p.l2, {function, "l2"}, {m});
+  job.lower = optional_input<double>(p.lower, {function, "lower"}, {m});
+  job.upper = optional_input<double>(p.upper, {function, "upper"}, {m});
+  if (job.penalty == Penalty::group && (job.lower || job.upper))
+    raise_value({function, "lower, upper"}, "be None for penalty 'group'", "bounds");
+  if (!(tol >= 0)) raise_value({function, "tol"}, "not be negative", std::to_string(tol));
+  if (max_epochs < 1) raise_value({function, "max_epochs"}, "be at least 1", std::to_string(max_epochs));
+  job.tol = tol;
+  job.max_epochs = max_epochs;
+  job.beta = as_array(beta, {function, "beta"}).ndim() == 1 ? output<double>(beta, {function, "beta"}, {m})
+                                                            : output<double>(beta, {function, "beta"}, {n_outputs, m});
+  job.epochs = &outcome.epochs;
+  job.change = &outcome.change;
+  return job;
+}
+
+// (n_entries,) or (K, n_entries): K, one for the former.
+int64_t outputs_of(const py::object& array, const Argument& argument) {
+  const py::array a = as_array(array, argument);
+  if (a.ndim() != 1 && a.ndim() != 2) raise_value(argument, "have 1 or 2 axes", "shape " + shape_text(a));
+  return a.ndim() == 1 ? 1 : a.shape(0);
+}
+
+Shape shape_of(const py::object& array, int64_t n_outputs, int64_t size) {
+  return py::reinterpret_borrow<py::array>(array).ndim() == 1 ? Shape{size} : Shape{n_outputs, size};
+}
+
+py::tuple coordinate_descent_gram(Context& context, const py::object& gram, const py::object& linear,
+                                  const py::object& beta, const py::object& l1, const py::object& l2,
+                                  const py::object& lower, const py::object& upper, double tol, int64_t max_epochs,
+                                  const std::string& penalty, double shape) {
+  constexpr const char* function = "coordinate_descent_gram";
+  const int64_t m = extent(gram, {function, "gram"}, 2, 0, 0), n_outputs = outputs_of(linear, {function, "linear"});
+  Outcome outcome;
+  GramDescentJob job{};
+  job.descent =
+      descent_of(function, beta, n_outputs, m, {l1, l2, lower, upper, penalty, shape}, tol, max_epochs, outcome);
+  job.gram = input<double>(gram, {function, "gram"}, {m, m});
+  job.linear = input<double>(linear, {function, "linear"}, shape_of(linear, n_outputs, m));
+  items(context, function, *context.kernels.gram_descent, &job, 1);
+  return outcome.tuple();
+}
+
+py::tuple coordinate_descent(Context& context, const Columns& columns, const py::object& chosen,
+                             const py::object& row_weights, const py::object& residual, const py::object& beta,
+                             const py::object& intercept, const py::object& l1, const py::object& l2,
+                             const py::object& lower, const py::object& upper, double tol, int64_t max_epochs,
+                             const std::string& penalty, double shape) {
+  constexpr const char* function = "coordinate_descent";
+  const ColumnsView& x = columns.view();
+  const Choice choice = bind::choice(x, chosen, {function, "columns"});
+  if (!choice.columns) raise_type({function, "columns"}, "be an array of columns", "None");
+  const int64_t n_outputs = outputs_of(residual, {function, "residual"});
+  Outcome outcome;
+  ColumnDescentJob job{};
+  job.descent =
+      descent_of(function, beta, n_outputs, choice.m, {l1, l2, lower, upper, penalty, shape}, tol, max_epochs, outcome);
+  job.x = x;
+  job.columns = choice.columns;
+  job.d = input<double>(row_weights, {function, "row_weights"}, {x.n});
+  job.r = output<double>(residual, {function, "residual"}, shape_of(residual, n_outputs, x.n));
+  job.intercept = optional_output<double>(intercept, {function, "intercept"}, {n_outputs});
+  items(context, function, *context.kernels.column_descent, &job, 1);
+  return outcome.tuple();
+}
+
+void penalty_prox(Context& context, const std::string& penalty, double shape, const py::object& h, const py::object& z,
+                  const py::object& l1, const py::object& l2, const py::object& lower, const py::object& upper,
+                  const py::object& out, const py::object& value) {
+  constexpr const char* function = "penalty_prox";
+  ProxJob job{};
+  job.penalty = penalty_of(function, penalty, shape);
+  job.shape = shape;
+  job.m = extent(z, {function, "z"}, 2, 0, 0);
+  job.group = static_cast<int32_t>(extent(z, {function, "z"}, 2, 1));
+  if (job.penalty != Penalty::group && job.group != 1)
+    raise_value({function, "z"}, "have one column unless the penalty is 'group'", std::to_string(job.group));
+  job.h = input<double>(h, {function, "h"}, {job.m});
+  job.z = input<double>(z, {function, "z"}, {job.m, job.group});
+  job.l1 = input<double>(l1, {function, "l1"}, {job.m});
+  job.l2 = input<double>(l2, {function, "l2"}, {job.m});
+  job.lower = input<double>(lower, {function, "lower"}, {job.m});
+  job.upper = input<double>(upper, {function, "upper"}, {job.m});
+  job.out = output<double>(out, {function, "out"}, {job.m, job.group});
+  job.value = output<double>(value, {function, "value"}, {job.m});
+  apply_prox(context, function, job);
+}
+
+}  // namespace
+
+void bind_descent(py::module_& module) {
+  using py::arg;
+  module.def("coordinate_descent_gram", &coordinate_descent_gram, arg("ctx"), arg("gram"), arg("linear"), arg("beta"),
+             arg("l1"), arg("l2"), arg("lower"), arg("upper"), arg("tol"), arg("max_epochs"), arg("penalty") = "l1",
+             arg("shape") = 0.0,
+             "Minimise beta' G beta / 2 - linear' beta + penalty in place; returns epochs and the last change.");
+  module.def("coordinate_descent", &coordinate_descent, arg("ctx"), arg("columns"), arg("chosen"), arg("row_weights"),
+             arg("residual"), arg("beta"), arg("intercept"), arg("l1"), arg("l2"), arg("lower"), arg("upper"),
+             arg("tol"), arg("max_epochs"), arg("penalty") = "l1", arg("shape") = 0.0,
+             "Minimise sum_i d_i r_i^2 / 2 + penalty in place; returns epochs and the last change.");
+  module.def("penalty_prox", &penalty_prox, arg("ctx"), arg("penalty"), arg("shape"), arg("h"), arg("z"), arg("l1"),
+             arg("l2"), arg("lower"), arg("upper"), arg("out"), arg("value"),
+             "argmin of h b^2 / 2 - z b + penalty(b) for every row, and the penalty there.");
+}
+
+}  // namespace pyestim::bind

@@ -1,0 +1,130 @@
+// Reading columns: where they are, their sums with vectors, and steps along them.
+//
+// Include inside the namespace of the level, after math/pack.hpp. Everything is computed in double precision; the
+// centre is subtracted entry by entry where columns are dense, so that a common offset costs no digits.
+#pragma once
+
+using V = Pack<double>::V;
+constexpr int w = Pack<double>::width;
+
+PYESTIM_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+PYESTIM_INLINE int64_t item_bytes(const ColumnsView& x) { return x.dtype == Dtype::float32 ? 4 : 8; }
+PYESTIM_INLINE bool by_columns(const ColumnsView& x) { return x.row_stride == item_bytes(x) || x.n <= 1; }
+PYESTIM_INLINE bool by_rows(const ColumnsView& x) { return x.col_stride == item_bytes(x) || x.p <= 1; }
+PYESTIM_INLINE int64_t column_number(const int64_t* columns, int64_t c) { return columns == nullptr ? c : columns[c]; }
+
+template <class In>
+PYESTIM_INLINE const In* dense_column(const ColumnsView& x, int64_t j) {
+  return reinterpret_cast<const In*>(static_cast<const char*>(x.data) + j * x.col_stride);
+}
+
+template <class In>
+PYESTIM_INLINE double dense_entry(const ColumnsView& x, int64_t i, int64_t j) {
+  return double(*reinterpret_cast<const In*>(static_cast<const char*>(x.data) + i * x.row_stride + j * x.col_stride));
+}
+
+template <class In, class Index>
+struct SparseColumn {
+  const In* value;
+  const Index* row;
+  int64_t count;
+};
+
+template <class In, class Index>
+PYESTIM_INLINE SparseColumn<In, Index> sparse_column(const ColumnsView& x, int64_t j) {
+  const Index* starts = static_cast<const Index*>(x.starts);
+  const int64_t begin = int64_t(starts[j]);
+  return {static_cast<const In*>(x.data) + begin, static_cast<const Index*>(x.entry_row) + begin,
+          int64_t(starts[j + 1]) - begin};
+}
+
+// Calls body(In, Index) with a value of the type of the entries and one of the type of the row numbers.
+template <class Body>
+PYESTIM_INLINE auto with_types(const ColumnsView& x, Body body) {
+  if (!x.sparse) return x.dtype == Dtype::float32 ? body(float(), int32_t()) : body(double(), int32_t());
+  if (x.index_bytes == 4) return x.dtype == Dtype::float32 ? body(float(), int32_t()) : body(double(), int32_t());
+  return x.dtype == Dtype::float32 ? body(float(), int64_t()) : body(double(), int64_t());
+}
+
+// What is summed over the rows: r z, or r z^2.
+template <ColumnSum Kind>
+struct Term {
+  template <class T>
+  PYESTIM_INLINE static T of(T z, T r) {
+    return Kind == ColumnSum::square ? z * z * r : z * r;
+  }
+};
+
+// out_c = sum_i term(x_ic - centre_c, r_i) for `Count` columns that lie in one piece each.
+template <ColumnSum Kind, int Count, int Unroll, class In>
+PYESTIM_INLINE void sum_columns(const In* const* x, const double* centre, const double* r, int64_t n, double* out) {
+  V acc[Count][Unroll], middle[Count];
+  for (int c = 0; c < Count; ++c) {
+    middle[c] = broadcast(centre[c]);
+    for (int u = 0; u < Unroll; ++u) acc[c][u] = broadcast(0.0);
+  }
+  int64_t i = 0;
+  for (; i + Unroll * w <= n; i += Unroll * w) {
+    for (int u = 0; u < Unroll; ++u) {
+      const V v = load(r + i + u * w);
+      for (int c = 0; c < Count; ++c) acc[c][u] += Term<Kind>::of(load_as<double>(x[c] + i + u * w) - middle[c], v);
+    }
+  }
+  for (; i + w <= n; i += w) {
+    const V v = load(r + i);
+    for (int c = 0; c < Count; ++c) acc[c][0] += Term<Kind>::of(load_as<double>(x[c] + i) - middle[c], v);
+  }
+  for (int c = 0; c < Count; ++c) {
+    for (int u = 1; u < Unroll; ++u) acc[c][0] += acc[c][u];
+    out[c] = reduce_add(acc[c][0]);
+    for (int64_t t = i; t < n; ++t) out[c] += Term<Kind>::of(double(x[c][t]) - centre[c], r[t]);
+  }
+}
+
+// The same for a column with any stride between its rows, in the order of the rows.
+template <ColumnSum Kind, class In>
+PYESTIM_INLINE double sum_strided(const ColumnsView& x, int64_t j, const double* r) {
+  double sum = 0;
+  for (int64_t i = 0; i < x.n; ++i) sum += Term<Kind>::of(dense_entry<In>(x, i, j) - x.centre[j], r[i]);
+  return sum;
+}
+
+// sum over the entries of term(x, r_row); the centre is the caller's business.
+template <ColumnSum Kind, class In, class Index>
+PYESTIM_INLINE double sum_entries(const SparseColumn<In, Index>& column, const double* r) {
+  double even = 0, odd = 0;
+  int64_t e = 0;
+  for (; e + 2 <= column.count; e += 2) {
+    even += Term<Kind>::of(double(column.value[e]), r[column.row[e]]);
+    odd += Term<Kind>::of(double(column.value[e + 1]), r[column.row[e + 1]]);
+  }
+  if (e < column.count) even += Term<Kind>::of(double(column.value[e]), r[column.row[e]]);
+  return even + odd;
+}
+
+// sum_i r_i (x_i - centre)^2, r not negative: the entries one by one, and the rows without one by what is left of
+// r_sum.
+template <class In, class Index>
+PYESTIM_INLINE double square_sparse(const SparseColumn<In, Index>& column, double centre, const double* r, double r_sum,
+                                    int64_t n) {
+  double square = 0, present = 0;
+  for (int64_t e = 0; e < column.count; ++e) {
+    const double z = double(column.value[e]) - centre, weight = r[column.row[e]];
+    square += weight * z * z;
+    present += weight;
+  }
+  // What rounding leaves of the difference is nothing: else a column of equal numbers would seem to vary.
+  constexpr double rounding = 1e-14;
+  const double absent = column.count < n && r_sum - present > rounding * r_sum ? r_sum - present : 0;
+  return square + centre * centre * absent;
+}
+
+// y_i += step (x_i - centre)
+template <class In>
+PYESTIM_INLINE void step_along(const In* x, double centre, double step, double* y, int64_t n) {
+  const V middle = broadcast(centre), size = broadcast(step);
+  int64_t i = 0;
+  for (; i + w <= n; i += w) store(y + i, load(y + i) + (load_as<double>(x + i) - middle) * size);
+  for (; i < n; ++i) y[i] += (double(x[i]) - centre) * step;
+}

@@ -1,0 +1,168 @@
+// Products of columns with columns, X~_A' diag(d) X~_B.
+//
+// Dense: a panel of A, times d, and four columns of B at a time are brought into one layout for a block of rows; tiles
+// of three by four sums stay in registers. Every layout of X takes the same way.
+#include <stdint.h>
+#if !defined(__GNUC__)
+#include <math.h>
+#endif
+
+#include "kernel/ops.hpp"
+
+namespace pyestim::PYESTIM_ISA {
+namespace {
+
+#include "math/pack.hpp"
+//
+#include "kernel/column.hpp"
+
+constexpr int64_t block_rows = 512;
+constexpr int tile_left = 3, tile_right = 4;
+static_assert(gram_panel % tile_left == 0);
+
+const ColumnGramJob& as_job(const void* job) { return *static_cast<const ColumnGramJob*>(job); }
+
+struct Piece {
+  int64_t first_row, end_row, left, left_end, right, right_end;
+  double* out;  // (m_left, m_right) of its part
+};
+
+Piece piece_of(const ColumnGramJob& job, int64_t index) {
+  const int64_t n_right = (job.m_right + job.cut.block_columns - 1) / job.cut.block_columns;
+  const int64_t part = index / job.cut.n_blocks, block = index % job.cut.n_blocks;
+  const int64_t row = part * job.cut.part_rows, left = block / n_right * gram_panel;
+  const int64_t right = block % n_right * job.cut.block_columns;
+  return {row,
+          smaller(row + job.cut.part_rows, job.x.n),
+          left,
+          smaller(left + gram_panel, job.m_left),
+          right,
+          smaller(right + job.cut.block_columns, job.m_right),
+          job.out + part * job.m_left * job.m_right};
+}
+
+// Rows [begin, begin + rows) of column j, centred, times d unless null; zeros up to block_rows.
+template <class In>
+void bring(const ColumnsView& x, int64_t j, int64_t begin, int64_t rows, const double* d, double* to) {
+  const double centre = x.centre[j];
+  int64_t i = 0;
+  if (by_columns(x)) {
+    const In* from = dense_column<In>(x, j) + begin;
+    const V middle = broadcast(centre);
+    if (d == nullptr) {
+      for (; i + w <= rows; i += w) store(to + i, load_as<double>(from + i) - middle);
+    } else {
+      for (; i + w <= rows; i += w) store(to + i, (load_as<double>(from + i) - middle) * load(d + begin + i));
+    }
+  }
+  for (; i < rows; ++i) {
+    const double z = dense_entry<In>(x, begin + i, j) - centre;
+    to[i] = d == nullptr ? z : z * d[begin + i];
+  }
+  for (; i < block_rows; ++i) to[i] = 0;
+}
+
+// out_ab += sum over the block of left_a right_b, for a tile of columns.
+PYESTIM_INLINE void add_tile(const double* left, const double* right, int64_t rows,
+                             double (&out)[tile_left][tile_right]) {
+  V acc[tile_left][tile_right];
+  for (int a = 0; a < tile_left; ++a)
+    for (int b = 0; b < tile_right; ++b) acc[a][b] = broadcast(0.0);
+  for (int64_t i = 0; i < rows; i += w) {
+    V r[tile_right];
+    for (int b = 0; b < tile_right; ++b) r[b] = load(right + b * block_rows + i);
+    for (int a = 0; a < tile_left; ++a) {
+      const V l = load(left + a * block_rows + i);
+      for (int b = 0; b < tile_right; ++b) acc[a][b] += l * r[b];
+    }
+  }
+  for (int a = 0; a < tile_left; ++a)
+    for (int b = 0; b < tile_right; ++b) out[a][b] = reduce_add(acc[a][b]);
+}
+
+// Four columns of `right`, brought into place, against the whole panel.
+void add_stripe(const ColumnGramJob& job, const Piece& piece, int64_t right, int64_t rows, const double* panel,
+                const double* stripe) {
+  const int64_t count = smaller(tile_right, piece.right_end - right);
+  for (int64_t left = piece.left; left < piece.left_end; left += tile_left) {
+    double sums[tile_left][tile_right];
+    add_tile(panel + (left - piece.left) * block_rows, stripe, rows, sums);
+    const int64_t n_left = smaller(tile_left, piece.left_end - left);
+    for (int64_t a = 0; a < n_left; ++a)
+      for (int64_t b = 0; b < count; ++b) piece.out[(left + a) * job.m_right + right + b] += sums[a][b];
+  }
+}
+
+template <class In>
+void gram_dense(const ColumnGramJob& job, const Piece& piece, double* scratch) {
+  double *panel = scratch, *stripe = scratch + gram_panel * block_rows;
+  for (int64_t i = 0; i < (gram_panel + tile_right) * block_rows; ++i) scratch[i] = 0;
+  for (int64_t begin = piece.first_row; begin < piece.end_row; begin += block_rows) {
+    const int64_t rows = smaller(block_rows, piece.end_row - begin);
+    for (int64_t a = piece.left; a < piece.left_end; ++a)
+      bring<In>(job.x, job.left[a], begin, rows, job.d, panel + (a - piece.left) * block_rows);
+    for (int64_t right = piece.right; right < piece.right_end; right += tile_right) {
+      const int64_t end = smaller(right + tile_right, piece.right_end);
+      for (int64_t b = right; b < end; ++b)
+        bring<In>(job.x, job.right[b], begin, rows, nullptr, stripe + (b - right) * block_rows);
+      add_stripe(job, piece, right, rows, panel, stripe);
+    }
+  }
+}
+
+// One column of A at a time, spread out; the centres afterwards:
+// sum d (x_a - m_a)(x_b - m_b) = sum d x_a x_b - m_a sum d x_b - m_b sum d x_a + m_a m_b sum d.
+template <class In, class Index>
+void gram_sparse(const ColumnGramJob& job, const Piece& piece, double* spread) {
+  const ColumnsView& x = job.x;
+  for (int64_t i = 0; i < x.n; ++i) spread[i] = 0;
+  for (int64_t a = piece.left; a < piece.left_end; ++a) {
+    const auto left = sparse_column<In, Index>(x, job.left[a]);
+    const double centre = x.centre[job.left[a]];
+    for (int64_t e = 0; e < left.count; ++e) spread[left.row[e]] = double(left.value[e]) * job.d[left.row[e]];
+    double left_sum = 0;
+    for (int64_t e = 0; e < left.count; ++e) left_sum += spread[left.row[e]];
+    for (int64_t b = piece.right; b < piece.right_end; ++b) {
+      const double sum = sum_entries<ColumnSum::dot>(sparse_column<In, Index>(x, job.right[b]), spread);
+      const double other = x.centre[job.right[b]];
+      piece.out[a * job.m_right + b] = sum - centre * job.weight_sum[b] - other * left_sum + centre * other * job.d_sum;
+    }
+    for (int64_t e = 0; e < left.count; ++e) spread[left.row[e]] = 0;
+  }
+}
+
+int64_t scratch_bytes(const void* any_job) {
+  const ColumnsView& x = as_job(any_job).x;
+  return int64_t(sizeof(double)) * (x.sparse ? x.n : (gram_panel + tile_right) * block_rows);
+}
+
+double item_flops(const void* any_job) {
+  const ColumnGramJob& job = as_job(any_job);
+  return double(gram_panel) * double(job.cut.block_columns) * double(job.x.sparse ? 100 : job.cut.part_rows);
+}
+
+Status item(const void* any_job, int64_t index, void* scratch) {
+  const ColumnGramJob& job = as_job(any_job);
+  const Piece piece = piece_of(job, index);
+  for (int64_t a = piece.left; a < piece.left_end; ++a)
+    for (int64_t b = piece.right; b < piece.right_end; ++b) piece.out[a * job.m_right + b] = 0;
+  if (job.symmetric && piece.right_end <= piece.left) return Status::ok;
+  with_types(job.x, [&](auto in, auto row) {
+    using In = decltype(in);
+    if (job.x.sparse) {
+      gram_sparse<In, decltype(row)>(job, piece, static_cast<double*>(scratch));
+    } else {
+      gram_dense<In>(job, piece, static_cast<double*>(scratch));
+    }
+  });
+  for (int64_t a = piece.left; a < piece.left_end; ++a)
+    for (int64_t b = piece.right; b < piece.right_end; ++b)
+      piece.out[a * job.m_right + b] *= job.x.factor[job.left[a]] * job.x.factor[job.right[b]];
+  return Status::ok;
+}
+
+}  // namespace
+
+extern const ItemOp column_gram_op = {scratch_bytes, item_flops, item};
+
+}  // namespace pyestim::PYESTIM_ISA

@@ -1,0 +1,223 @@
+"""Columns of a matrix of predictors, centred and scaled without a copy.
+
+Coordinate descent and screening read columns ``x~_j = (x_j - mean_j) / scale_j``. The matrix stays
+as it is, dense in any order or compressed by columns; centre and scale are part of the kernels.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from pyestim import _core
+from pyestim.engine.stats import Vector
+
+DOUBLE_EPS = 2.0**-52
+#: A column of equal numbers has a standard deviation of at most this many units in the last
+#: place of its mean: that is what rounding the mean leaves.
+CONSTANT_ULPS = 2.0
+
+Chosen = NDArray[np.int64]
+
+
+class Design:
+    """A matrix of predictors with implicit centring and scaling.
+
+    Parameters
+    ----------
+    X : ndarray or scipy sparse array of shape (n, p)
+        float32 or float64, dense with any strides or sparse; never copied, except that other
+        sparse formats are converted to CSC, and integers to float64. Arithmetic is in float64.
+    weight : ndarray of shape (n,), optional
+        Non-negative; only ratios matter. Means and standard deviations are weighted by it.
+    centre : bool
+        Subtract the weighted mean of each column.
+    scale : bool
+        Divide each column by its weighted standard deviation.
+    owner : str
+        Who asks, for messages.
+
+    Attributes
+    ----------
+    n, p : int
+        Shape of ``X``.
+    dtype : dtype
+        That of the entries.
+    weight : ndarray of shape (n,)
+        Sums to one.
+    mean, sd : ndarray of shape (p,)
+        Weighted means and standard deviations (divisor: the sum of weights), in the unit of
+        ``X``; the standard deviation of a constant column is zero.
+    centre : ndarray of shape (p,)
+        What is subtracted: the mean, or zero.
+    scale : ndarray of shape (p,)
+        What columns are divided by: the standard deviation or one, and one for constant columns.
+    columns : native Columns
+        For the native engines.
+
+    Notes
+    -----
+    Making a design costs three passes over the matrix. Zeros of a sparse matrix are never
+    visited.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        weight: Vector | None = None,
+        *,
+        centre: bool = True,
+        scale: bool = False,
+        owner: str = "Design",
+    ) -> None:
+        self.owner = owner
+        self._parts = _parts(X, owner)
+        self.n, self.p = X.shape
+        self.dtype = self._parts[0].dtype
+        self.weight = self._shares(weight)
+        self.mean, self.sd = self._moments()
+        constant = self.sd == 0
+        self.centre = self.mean if centre else np.zeros(self.p)
+        self.scale = np.where(constant, 1.0, self.sd) if scale else np.ones(self.p)
+        self.columns = self._columns(self.centre, 1 / self.scale)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether only entries that are not zero are stored."""
+        return self._parts[1] is not None
+
+    # -- products -------------------------------------------------------------------------------
+
+    def dot(self, r: Vector, columns: Chosen | None = None) -> Vector:
+        """Return ``X~' r``, (p,) or one entry for each of ``columns``; (n, K) gives (p, K).
+
+        No weights are applied: pass ``weight * r`` for a weighted product.
+        """
+        return self._sums(_core.native.column_dots, r, columns)
+
+    def column_squares(self, row_weights: Vector, columns: Chosen | None = None) -> Vector:
+        """Return ``sum_i d_i x~_ij**2`` for row weights d, (p,) or one entry per column."""
+        return self._sums(_core.native.column_squares, row_weights, columns)
+
+    def times(self, beta: Vector, columns: Chosen | None = None) -> Vector:
+        """Return ``X~ beta``, (n,); beta is (p,) or belongs to ``columns``; (p, K) gives (n, K)."""
+        beta = np.asarray(beta, dtype=np.float64)
+        chosen = self._chosen(columns)
+        used = np.flatnonzero(beta if beta.ndim == 1 else beta.any(axis=1))
+        if len(used) < len(beta):
+            chosen = used if chosen is None else chosen[used]
+            beta = beta[used]
+        out = np.empty((1 if beta.ndim == 1 else beta.shape[1], self.n))
+        rows = np.ascontiguousarray(np.atleast_2d(beta.T))
+        _core.native.column_times(_core.context(), self.columns, rows, chosen, out)
+        return out[0] if beta.ndim == 1 else out.T
+
+    def gram(self, row_weights: Vector, A: Chosen, B: Chosen | None = None) -> Vector:
+        """Return ``X~_A' diag(row_weights) X~_B`` (|A|, |B|); B defaults to A, then symmetric."""
+        left = self._chosen(A)
+        right = self._chosen(B)
+        assert left is not None
+        out = np.empty((len(left), len(left if right is None else right)))
+        weights = np.ascontiguousarray(row_weights, dtype=np.float64)
+        _core.native.column_gram(_core.context(), self.columns, weights, left, right, out)
+        return out
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _sums(self, kernel: Any, r: Vector, columns: Chosen | None, of: Any = None) -> Vector:
+        r = np.asarray(r, dtype=np.float64)
+        chosen = self._chosen(columns)
+        vectors = np.ascontiguousarray(np.atleast_2d(r.T))
+        out = np.empty((len(vectors), self.p if chosen is None else len(chosen)))
+        kernel(_core.context(), self.columns if of is None else of, vectors, chosen, out)
+        return out[0] if r.ndim == 1 else out.T
+
+    @staticmethod
+    def _chosen(columns: Any) -> Chosen | None:
+        return None if columns is None else np.ascontiguousarray(columns, dtype=np.int64)
+
+    def _columns(self, centre: Vector, factor: Vector) -> Any:
+        values, rows, starts = self._parts
+        return _core.native.Columns(values, rows, starts, self.n, centre, factor)
+
+    def _shares(self, weight: Vector | None) -> Vector:
+        if weight is None:
+            return np.full(self.n, 1.0 / self.n)
+        weight = np.asarray(weight, dtype=np.float64)
+        if weight.shape != (self.n,):
+            raise ValueError(
+                f"{self.owner}: weight must have shape ({self.n},), got {weight.shape}."
+            )
+        if not (np.isfinite(weight).all() and (weight >= 0).all() and (weight > 0).any()):
+            raise ValueError(
+                f"{self.owner}: weight must be finite, not negative and not all zero; "
+                "remove rows that do not count."
+            )
+        weight = weight / weight.max()
+        return np.ascontiguousarray(weight / weight.sum())
+
+    def _moments(self) -> tuple[Vector, Vector]:
+        """Weighted means and standard deviations; the mean is corrected once for its rounding."""
+        one = np.ones(self.p)
+        dots, squares = _core.native.column_dots, _core.native.column_squares
+        mean = self._sums(dots, self.weight, None, of=self._columns(np.zeros(self.p), one))
+        self._check_finite(mean)
+        if not self.is_sparse:
+            mean = mean + self._sums(dots, self.weight, None, of=self._columns(mean, one))
+        variance = self._sums(squares, self.weight, None, of=self._columns(mean, one))
+        self._check_finite(variance)
+        sd = np.sqrt(variance)
+        # The mean of a sparse column is not corrected, and is off by the random walk of a sum.
+        ulps = CONSTANT_ULPS + (sqrt(self.n) if self.is_sparse else 0.0)
+        constant = sd <= ulps * DOUBLE_EPS * np.abs(mean)
+        first = int(np.argmax(self.weight > 0))
+        for j in np.flatnonzero(constant).tolist():
+            mean[j] = self._entry(first, j)  # exactly the constant: centred columns are zero
+        return mean, np.where(constant, 0.0, sd)
+
+    def _entry(self, i: int, j: int) -> float:
+        values, rows, starts = self._parts
+        if rows is None:
+            return float(values[i, j])
+        begin, end = starts[j], starts[j + 1]
+        return float(values[begin:end][rows[begin:end] == i].sum())
+
+    def _check_finite(self, numbers: Vector) -> None:
+        if not np.isfinite(numbers).all():
+            j = int(np.argmin(np.isfinite(numbers)))
+            raise ValueError(
+                f"{self.owner}: X must be finite and its squares must not overflow, "
+                f"got otherwise in column {j}; remove or impute such values, or rescale."
+            )
+
+
+def _parts(X: Any, owner: str) -> tuple[NDArray[Any], Any, Any]:
+    """Entries, their rows and the starts of the columns; rows and starts None where dense."""
+    if len(X.shape) != 2 or X.shape[0] < 1:
+        raise ValueError(f"{owner}: X must have two axes and at least one row, got {X.shape}.")
+    if not sparse.issparse(X):
+        return _real(np.asarray(X)), None, None
+    columns = X if X.format == "csc" else X.tocsc()
+    if not columns.has_canonical_format:
+        columns = columns.copy()
+        columns.sum_duplicates()
+    rows, starts = columns.indices, columns.indptr
+    if rows.dtype != starts.dtype or rows.dtype not in (np.int32, np.int64):
+        rows, starts = rows.astype(np.int64), starts.astype(np.int64)
+    values = _real(columns.data)
+    return tuple(np.ascontiguousarray(part) for part in (values, rows, starts))  # type: ignore[return-value]
+
+
+def _real(values: NDArray[Any]) -> NDArray[Any]:
+    """float32 and float64 in native order as they are; other real numbers as float64."""
+    if values.dtype in (np.float32, np.float64) and values.dtype.isnative:
+        return values if values.flags.aligned else values.copy()
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"Design: X must hold real numbers, got dtype {values.dtype}.")
+    return values.astype(
+        np.float32 if values.dtype.itemsize <= 2 and values.dtype.kind == "f" else np.float64
+    )
