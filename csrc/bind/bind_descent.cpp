@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "bind/bind.hpp"
 #include "bind/columns.hpp"
 #include "bind/run.hpp"
@@ -5,19 +7,16 @@
 namespace pyestim::bind {
 namespace {
 
-Penalty penalty_of(const char* function, const std::string& name, double shape) {
-  if (name == "l1") return Penalty::l1;
-  if (name == "group") return Penalty::group;
-  const Argument who{function, "shape"};
-  if (name == "mcp") {
-    if (!(shape > 1)) raise_value(who, "be more than 1 for penalty 'mcp'", std::to_string(shape));
-    return Penalty::mcp;
-  }
-  if (name == "scad") {
-    if (!(shape > 2)) raise_value(who, "be more than 2 for penalty 'scad'", std::to_string(shape));
-    return Penalty::scad;
-  }
-  raise_value({function, "penalty"}, "be one of 'l1', 'mcp', 'scad', 'group'", "'" + name + "'");
+// Codes as in kernel/table.hpp.
+Penalty penalty_of(const char* function, int code, double parameter) {
+  if (code < 0 || code > static_cast<int>(Penalty::group))
+    raise_value({function, "penalty"}, "be 0 (l1), 1 (mcp), 2 (scad) or 3 (group)", std::to_string(code));
+  const auto penalty = static_cast<Penalty>(code);
+  const double least = penalty == Penalty::mcp ? 1 : penalty == Penalty::scad ? 2 : -HUGE_VAL;
+  if (!(parameter > least))
+    raise_value({function, "parameter"}, "be more than " + std::to_string(least) + " for this penalty",
+                std::to_string(parameter));
+  return penalty;
 }
 
 // Numbers that come back besides what the arrays receive.
@@ -29,8 +28,8 @@ struct Outcome {
 
 struct PenaltyArguments {
   const py::object &l1, &l2, &lower, &upper;
-  const std::string& penalty;
-  double shape;
+  int penalty;
+  double parameter;
 };
 
 Descent descent_of(const char* function, const py::object& beta, int64_t n_outputs, int64_t m,
@@ -38,14 +37,14 @@ Descent descent_of(const char* function, const py::object& beta, int64_t n_outpu
   Descent job{};
   job.m = m;
   job.n_outputs = static_cast<int32_t>(n_outputs);
-  job.penalty = penalty_of(function, p.penalty, p.shape);
-  job.shape = p.shape;
+  job.penalty = penalty_of(function, p.penalty, p.parameter);
+  job.shape = p.parameter;
   job.l1 = input<double>(p.l1, {function, "l1"}, {m});
   job.l2 = input<double>(p.l2, {function, "l2"}, {m});
   job.lower = optional_input<double>(p.lower, {function, "lower"}, {m});
   job.upper = optional_input<double>(p.upper, {function, "upper"}, {m});
   if (job.penalty == Penalty::group && (job.lower || job.upper))
-    raise_value({function, "lower, upper"}, "be None for penalty 'group'", "bounds");
+    raise_value({function, "lower, upper"}, "be None for penalty 3 (group)", "bounds");
   if (!(tol >= 0)) raise_value({function, "tol"}, "not be negative", std::to_string(tol));
   if (max_epochs < 1) raise_value({function, "max_epochs"}, "be at least 1", std::to_string(max_epochs));
   job.tol = tol;
@@ -71,13 +70,13 @@ Shape shape_of(const py::object& array, int64_t n_outputs, int64_t size) {
 py::tuple coordinate_descent_gram(Context& context, const py::object& gram, const py::object& linear,
                                   const py::object& beta, const py::object& l1, const py::object& l2,
                                   const py::object& lower, const py::object& upper, double tol, int64_t max_epochs,
-                                  const std::string& penalty, double shape) {
+                                  int penalty, double parameter) {
   constexpr const char* function = "coordinate_descent_gram";
   const int64_t m = extent(gram, {function, "gram"}, 2, 0, 0), n_outputs = outputs_of(linear, {function, "linear"});
   Outcome outcome;
   GramDescentJob job{};
   job.descent =
-      descent_of(function, beta, n_outputs, m, {l1, l2, lower, upper, penalty, shape}, tol, max_epochs, outcome);
+      descent_of(function, beta, n_outputs, m, {l1, l2, lower, upper, penalty, parameter}, tol, max_epochs, outcome);
   job.gram = input<double>(gram, {function, "gram"}, {m, m});
   job.linear = input<double>(linear, {function, "linear"}, shape_of(linear, n_outputs, m));
   items(context, function, *context.kernels.gram_descent, &job, 1);
@@ -88,7 +87,7 @@ py::tuple coordinate_descent(Context& context, const Columns& columns, const py:
                              const py::object& row_weights, const py::object& residual, const py::object& beta,
                              const py::object& intercept, const py::object& l1, const py::object& l2,
                              const py::object& lower, const py::object& upper, double tol, int64_t max_epochs,
-                             const std::string& penalty, double shape) {
+                             int penalty, double parameter) {
   constexpr const char* function = "coordinate_descent";
   const ColumnsView& x = columns.view();
   const Choice choice = bind::choice(x, chosen, {function, "columns"});
@@ -96,8 +95,8 @@ py::tuple coordinate_descent(Context& context, const Columns& columns, const py:
   const int64_t n_outputs = outputs_of(residual, {function, "residual"});
   Outcome outcome;
   ColumnDescentJob job{};
-  job.descent =
-      descent_of(function, beta, n_outputs, choice.m, {l1, l2, lower, upper, penalty, shape}, tol, max_epochs, outcome);
+  job.descent = descent_of(function, beta, n_outputs, choice.m, {l1, l2, lower, upper, penalty, parameter}, tol,
+                           max_epochs, outcome);
   job.x = x;
   job.columns = choice.columns;
   job.d = input<double>(row_weights, {function, "row_weights"}, {x.n});
@@ -107,17 +106,17 @@ py::tuple coordinate_descent(Context& context, const Columns& columns, const py:
   return outcome.tuple();
 }
 
-void penalty_prox(Context& context, const std::string& penalty, double shape, const py::object& h, const py::object& z,
+void penalty_prox(Context& context, int penalty, double parameter, const py::object& h, const py::object& z,
                   const py::object& l1, const py::object& l2, const py::object& lower, const py::object& upper,
                   const py::object& out, const py::object& value) {
   constexpr const char* function = "penalty_prox";
   ProxJob job{};
-  job.penalty = penalty_of(function, penalty, shape);
-  job.shape = shape;
+  job.penalty = penalty_of(function, penalty, parameter);
+  job.shape = parameter;
   job.m = extent(z, {function, "z"}, 2, 0, 0);
   job.group = static_cast<int32_t>(extent(z, {function, "z"}, 2, 1));
   if (job.penalty != Penalty::group && job.group != 1)
-    raise_value({function, "z"}, "have one column unless the penalty is 'group'", std::to_string(job.group));
+    raise_value({function, "z"}, "have one column unless the penalty is 3 (group)", std::to_string(job.group));
   job.h = input<double>(h, {function, "h"}, {job.m});
   job.z = input<double>(z, {function, "z"}, {job.m, job.group});
   job.l1 = input<double>(l1, {function, "l1"}, {job.m});
@@ -134,14 +133,14 @@ void penalty_prox(Context& context, const std::string& penalty, double shape, co
 void bind_descent(py::module_& module) {
   using py::arg;
   module.def("coordinate_descent_gram", &coordinate_descent_gram, arg("ctx"), arg("gram"), arg("linear"), arg("beta"),
-             arg("l1"), arg("l2"), arg("lower"), arg("upper"), arg("tol"), arg("max_epochs"), arg("penalty") = "l1",
-             arg("shape") = 0.0,
+             arg("l1"), arg("l2"), arg("lower"), arg("upper"), arg("tol"), arg("max_epochs"), arg("penalty") = 0,
+             arg("parameter") = 0.0,
              "Minimise beta' G beta / 2 - linear' beta + penalty in place; returns epochs and the last change.");
   module.def("coordinate_descent", &coordinate_descent, arg("ctx"), arg("columns"), arg("chosen"), arg("row_weights"),
              arg("residual"), arg("beta"), arg("intercept"), arg("l1"), arg("l2"), arg("lower"), arg("upper"),
-             arg("tol"), arg("max_epochs"), arg("penalty") = "l1", arg("shape") = 0.0,
+             arg("tol"), arg("max_epochs"), arg("penalty") = 0, arg("parameter") = 0.0,
              "Minimise sum_i d_i r_i^2 / 2 + penalty in place; returns epochs and the last change.");
-  module.def("penalty_prox", &penalty_prox, arg("ctx"), arg("penalty"), arg("shape"), arg("h"), arg("z"), arg("l1"),
+  module.def("penalty_prox", &penalty_prox, arg("ctx"), arg("penalty"), arg("parameter"), arg("h"), arg("z"), arg("l1"),
              arg("l2"), arg("lower"), arg("upper"), arg("out"), arg("value"),
              "argmin of h b^2 / 2 - z b + penalty(b) for every row, and the penalty there.");
 }

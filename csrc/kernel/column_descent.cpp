@@ -82,8 +82,8 @@ struct DenseForm {
 
   void measure(int64_t j, double d_sum) {
     const double design = job.x.centre[job.columns[j]], factor = job.x.factor[job.columns[j]];
-    const bool free = job.intercept != nullptr && d_sum > 0;
-    chosen.centre[j] = free ? design + sum<ColumnSum::dot>(j, design, job.d) / d_sum : design;
+    const bool centred = job.intercept != nullptr && d_sum > 0;
+    chosen.centre[j] = centred ? design + sum<ColumnSum::dot>(j, design, job.d) / d_sum : design;
     chosen.curvature[j] = sum<ColumnSum::square>(j, chosen.centre[j], job.d) * factor * factor;
   }
 
@@ -139,8 +139,8 @@ struct SparseForm {
   void measure(int64_t j, double total) {
     const double factor = job.x.factor[job.columns[j]];
     const double sum = sum_entries<ColumnSum::dot>(column(j), job.d);
-    const bool free = job.intercept != nullptr && total > 0;
-    const double centre = free ? sum / total : job.x.centre[job.columns[j]];
+    const bool centred = job.intercept != nullptr && total > 0;
+    const double centre = centred ? sum / total : job.x.centre[job.columns[j]];
     chosen.centre[j] = centre;
     chosen.sum[j] = (sum - centre * total) * factor;
     chosen.curvature[j] = square_sparse(column(j), centre, job.d, total, job.x.n) * factor * factor;

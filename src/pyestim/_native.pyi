@@ -193,10 +193,13 @@ def coordinate_descent_gram(
     upper: _Float64 | None,
     tol: float,
     max_epochs: int,
-    penalty: str = "l1",
-    shape: float = 0.0,
+    penalty: int = 0,
+    parameter: float = 0.0,
 ) -> tuple[int, float]:
     """Minimise ``beta' gram beta / 2 - linear' beta + penalty``; ``beta`` in and out.
+
+    penalty: 0 elastic net, 1 MCP, 2 SCAD with their parameter, 3 the K coefficients of a
+    coordinate as one group.
 
     ``linear`` and ``beta`` are (m,) or (K, m). Returns the passes made and the largest change of
     a gradient, ``h_j |change of beta_j|``, in the last pass over all coordinates: at most ``tol``
@@ -217,8 +220,8 @@ def coordinate_descent(
     upper: _Float64 | None,
     tol: float,
     max_epochs: int,
-    penalty: str = "l1",
-    shape: float = 0.0,
+    penalty: int = 0,
+    parameter: float = 0.0,
 ) -> tuple[int, float]:
     """Minimise ``sum_i row_weights_i residual_i**2 / 2 + penalty`` over ``beta`` and intercept.
 
@@ -228,8 +231,8 @@ def coordinate_descent(
 
 def penalty_prox(
     ctx: Context,
-    penalty: str,
-    shape: float,
+    penalty: int,
+    parameter: float,
     h: _Float64,
     z: _Float64,
     l1: _Float64,
