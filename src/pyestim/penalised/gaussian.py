@@ -9,6 +9,7 @@ import numpy as np
 
 from pyestim import _core
 from pyestim.engine.stats import Vector
+from pyestim.penalised.datafit import RowDatafit
 from pyestim.penalised.homotopy import Columns, End, GramPath
 from pyestim.penalised.point import Point
 from pyestim.penalised.screening import Correlations, strong_threshold
@@ -46,8 +47,10 @@ class Gaussian:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.design = problem.design
-        self.weight = problem.datafit.weight
-        response = problem.datafit.y
+        datafit = problem.datafit
+        assert isinstance(datafit, RowDatafit)
+        self.weight = datafit.weight
+        response = datafit.y
         if problem.offset is not None:
             response = response - problem.offset
         self.intercept = float(self.weight @ response) if problem.fit_intercept else 0.0

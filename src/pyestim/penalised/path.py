@@ -1,4 +1,4 @@
-"""Solutions along falling penalties: the solver is chosen by the problem and named in every point."""
+"""Solutions along falling penalties: the problem chooses the solver, every point names it."""
 
 from __future__ import annotations
 

@@ -49,7 +49,9 @@ class Correlations:
         Columns that count; the others have correlation zero.
     """
 
-    def __init__(self, design: Design, weight: Vector, residual: Vector, usable: NDArray) -> None:
+    def __init__(
+        self, design: Design, weight: Vector, residual: Vector, usable: NDArray[np.bool_]
+    ) -> None:
         self.design = design
         self.weight = weight
         self.usable = usable
@@ -78,7 +80,7 @@ class Correlations:
             self.evaluated += len(columns)
 
     def move(self, residual: Vector, threshold: Vector) -> None:
-        """Take another residual; afterwards values with an error are below ``threshold`` for sure."""
+        """Take another residual; values that keep an error are below ``threshold`` for sure."""
         weighted = self.weight * residual
         square = float(residual @ weighted)
         shrink = float(self._residual @ weighted) / self._square if self._square > 0 else 0.0
