@@ -113,7 +113,7 @@ def violation_of(
 ) -> float:
     """Violation for a known gradient."""
     penalty = problem.penalty
-    if beta.ndim == 1 or penalty.native == "group":
+    if beta.ndim == 1 or penalty.grouped:
         moves = weights.lower < weights.upper
         parts = [penalty.distance(correlation, beta, weights)[moves]]
     else:
@@ -179,7 +179,7 @@ def feasible_scale(problem: Problem, correlation: Vector, weights: Weights) -> f
 def conjugate_penalty(problem: Problem, correlation: Vector, weights: Weights) -> float:
     """``sum_j sup_b (-correlation_j b - pen_j(b))`` within the bounds, at a feasible point."""
     w = weights
-    if problem.penalty.native == "group":
+    if problem.penalty.grouped:
         excess = np.maximum(np.linalg.norm(correlation, axis=1) - w.l1, 0.0)
         ridge = (w.l2 > 0) & (w.lower < w.upper)
         return float(0.5 * np.sum(excess[ridge] ** 2 / w.l2[ridge]))

@@ -245,7 +245,7 @@ def applies(problem: Problem) -> bool:
     """Whether the homotopy is the way: l1 with or without ridge, no bounds, no ridge alone."""
     w = problem.weights
     ridge_alone = (w.l1 == 0) & (w.l2 > 0)
-    return problem.penalty.native == "l1" and not problem.bounded and not bool(ridge_alone.any())
+    return problem.penalty.code == 0 and not problem.bounded and not bool(ridge_alone.any())
 
 
 def homotopy(problem: Problem) -> HomotopyPath:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pyestim.engine.stats import Vector
 from pyestim.penalised import gaussian
+from pyestim.penalised.newton import newton_path
 from pyestim.penalised.point import Path, PathOutcome, Point
 from pyestim.penalised.problem import Problem, lambda_max
 
@@ -97,6 +98,7 @@ def _points(
     problem: Problem, alphas: Vector, gap: float, max_iter: int, warm: Point | None, solver: str
 ) -> Iterator[Point]:
     """Points of the solver that the problem asks for, absolute ``gap``."""
-    if problem.datafit.name != "gaussian":
-        raise NotImplementedError(f"solve_path: no solver for {problem.datafit.name!r} yet.")
-    yield from gaussian.points(problem, alphas, gap, max_iter, warm, solver)
+    if problem.datafit.name == "gaussian" and solver != "newton":
+        yield from gaussian.points(problem, alphas, gap, max_iter, warm, solver)
+    else:
+        yield from newton_path(problem, alphas, gap, max_iter, warm)

@@ -7,7 +7,7 @@ they change, the penalty does not. The formulas are those of ``csrc/math/prox.hp
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Weights:
     lower: Vector
     upper: Vector
 
-    def of(self, columns: Vector | slice) -> Weights:
+    def of(self, columns: Any) -> Weights:
         """Weights of some columns."""
         return Weights(*(a[columns] for a in (self.l1, self.l2, self.lower, self.upper)))
 
@@ -33,14 +33,17 @@ class Penalty(Protocol):
 
     Attributes
     ----------
-    native : str
-        Name of the formula in the native core.
+    code : int
+        Number of the formula in the native core.
+    grouped : bool
+        Whether all outputs of a column are one group.
     convex : bool
         Without convexity there is no duality gap: the violation of the first-order conditions is
         the certificate.
     """
 
-    native: ClassVar[str]
+    code: ClassVar[int]
+    grouped: ClassVar[bool]
     convex: ClassVar[bool]
 
     @property
@@ -78,7 +81,8 @@ def distance_to_interval(u: Vector, beta: Vector, slope: Vector, w: Weights) -> 
 class ElasticNet:
     """``l1 |b| + l2 b^2 / 2``."""
 
-    native: ClassVar[str] = "l1"
+    code: ClassVar[int] = 0
+    grouped: ClassVar[bool] = False
     convex: ClassVar[bool] = True
     parameter: float = 0.0
 
@@ -139,7 +143,8 @@ class MCP:
     """Slope ``l1`` at zero, falling to zero at ``|b| = gamma l1``; plus ``l2 b^2 / 2``."""
 
     parameter: float = 3.0
-    native: ClassVar[str] = "mcp"
+    code: ClassVar[int] = 1
+    grouped: ClassVar[bool] = False
     convex: ClassVar[bool] = False
 
     def value(self, beta: Vector, weights: Weights) -> float:
@@ -174,7 +179,8 @@ class SCAD:
     """Slope ``l1`` up to ``|b| = l1``, then falling to zero at ``a l1``; plus ``l2 b^2 / 2``."""
 
     parameter: float = 3.7
-    native: ClassVar[str] = "scad"
+    code: ClassVar[int] = 2
+    grouped: ClassVar[bool] = False
     convex: ClassVar[bool] = False
 
     def value(self, beta: Vector, weights: Weights) -> float:
@@ -212,7 +218,8 @@ class GroupL1:
     """``l1 ||b_j||_2 + l2 ||b_j||^2 / 2`` for each row of ``beta`` (p, K); bounds do not apply."""
 
     parameter: float = 0.0
-    native: ClassVar[str] = "group"
+    code: ClassVar[int] = 3
+    grouped: ClassVar[bool] = True
     convex: ClassVar[bool] = True
 
     def value(self, beta: Vector, weights: Weights) -> float:

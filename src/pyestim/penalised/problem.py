@@ -142,7 +142,7 @@ class Problem:
 
     def penalty_value(self, beta: Vector, weights: Weights) -> float:
         """Penalty of coefficients, summed over the outputs."""
-        if beta.ndim == 1 or self.penalty.native == "group":
+        if beta.ndim == 1 or self.penalty.grouped:
             return self.penalty.value(beta, weights)
         return sum(self.penalty.value(column, weights) for column in beta.T)
 
@@ -164,7 +164,7 @@ def pull(
     and with ``unbounded`` neither does one that ends at a bound.
     """
     w = weights
-    if gradient.ndim == 2 and problem.penalty.native == "group":
+    if gradient.ndim == 2 and problem.penalty.grouped:
         size = np.linalg.norm(gradient, axis=1)
         return np.where(w.lower < w.upper, size, 0.0)
     if gradient.ndim == 1 and not (problem.bounded or problem.excluded.any()):

@@ -1,0 +1,314 @@
+"""Proximal Newton along a path: working sets, screening, a certificate at every penalty.
+
+At each penalty the columns that the sequential strong rule keeps form a working set. On it the
+loss is replaced by its quadratic model, the model's penalised minimum is the direction, and a line
+search on the true objective decides how far to go. When the gap within the working set is small
+enough, one pass over all columns either certifies the point or names the columns that are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyestim.engine.stats import Vector
+from pyestim.penalised.gap import Certificate, Evaluation, certify, evaluate, violation_of
+from pyestim.penalised.newton_step import Direction, Step, step_of
+from pyestim.penalised.point import Point
+from pyestim.penalised.problem import Problem, lambda_max, pull
+
+#: Share of the gap asked for at which a working set counts as solved.
+INNER_SHARE = 0.5
+#: A step ends when the violation of the model's conditions is this share of that at its start.
+FORCING = 0.03
+#: Share of the gap that the violations of the last step may cost.
+VIOLATION_SHARE = 0.25
+#: Armijo's share of the expected decrease; halvings of a step.
+ARMIJO, MAX_HALVINGS = 1e-4, 40
+#: Rounding of the objective, relative; a decrease expected below so many of it cannot be seen, and
+#: then the step counts if it lowers the gap. So many steps may not do so in a row.
+ROUNDING, UNSEEN, MAX_IDLE = 2e-15, 100.0, 4
+#: A loss above the saturated one by less than this share of the null model's is a perfect fit.
+PERFECT = 1e-9
+
+
+def newton_path(
+    problem: Problem, alphas: Vector, gap: float, max_iter: int, warm: Point | None = None
+) -> Iterator[Point]:
+    """Points at falling penalties.
+
+    Parameters
+    ----------
+    problem : Problem
+        Weights of the penalty at ``alpha = 1``.
+    alphas : ndarray of shape (m,)
+        Penalties, falling.
+    gap : float
+        Duality gap to reach, in units of the mean loss. For penalties without one the violation of
+        the first-order conditions, relative to the largest gradient at the null model.
+    max_iter : int
+        Newton steps at one penalty.
+    warm : Point, optional
+        Where to start instead of the null model.
+
+    Yields
+    ------
+    Point
+    """
+    path = NewtonPath(problem, gap, max_iter)
+    path.start(warm)
+    for alpha in np.asarray(alphas, dtype=np.float64).tolist():
+        yield path.advance(alpha)
+
+
+@dataclass
+class Trail:
+    """Last two solutions, for the prediction of the next."""
+
+    alpha: float
+    beta: Vector
+    intercept: Vector
+
+
+class NewtonPath:
+    """Where a path is: the last point, its correlations, and how it got there.
+
+    Parameters
+    ----------
+    problem : Problem
+        Weights of the penalty at ``alpha = 1``.
+    gap, max_iter : float, int
+        As for `newton_path`.
+    """
+
+    def __init__(self, problem: Problem, gap: float, max_iter: int) -> None:
+        self.problem = problem
+        self.gap = gap
+        self.max_iter = max_iter
+        self.step: Step = step_of(problem)
+        self.norms = self.column_norms()
+        self.trail: list[Trail] = []
+
+    def column_norms(self) -> Vector | None:
+        """Norms for gap-safe tests, where the loss has a bound on its curvature."""
+        if self.problem.datafit.smoothness is None or not self.problem.penalty.convex:
+            return None
+        return np.sqrt(self.problem.design.column_squares(self.problem.datafit.weight))
+
+    def start(self, warm: Point | None) -> None:
+        """Begin at the null model or at a given point."""
+        problem, null = self.problem, self.problem.null
+        outputs = problem.datafit.n_outputs
+        beta = np.zeros((problem.design.p, outputs))
+        intercept = null.intercept.copy()
+        beta[null.columns] = null.beta
+        self.alpha = max(lambda_max(problem), np.finfo(float).tiny)
+        if warm is not None:
+            beta[:] = 0.0
+            beta[warm.columns] = warm.coef.reshape(-1, outputs)
+            intercept = np.array(warm.intercept, dtype=np.float64).reshape(outputs)
+            self.alpha = warm.alpha
+        beta = beta[:, 0] if outputs == 1 else beta
+        self.at = evaluate(problem, beta, intercept)
+        self.correlation = problem.design.dot(self.at.gradient)
+        self.largest = float(np.abs(self.correlation).max(initial=0.0))
+
+    def advance(self, alpha: float) -> Point:
+        """Solve at the next penalty."""
+        problem = self.problem.at(alpha)
+        self.predict(problem, alpha)
+        solved = Solve(self, problem, self.strong(problem, alpha)).run()
+        found = solved.certificate
+        self.trail = [*self.trail[-1:], Trail(alpha, self.at.beta, self.at.intercept)]
+        self.alpha = alpha
+        at = self.at
+        columns = np.flatnonzero(at.beta if at.beta.ndim == 1 else at.beta.any(axis=1))
+        kkt = found.kind == "kkt"
+        gap = found.violation if kkt else found.gap
+        intercept = float(at.intercept[0]) if at.beta.ndim == 1 else at.intercept
+        return Point(
+            *(alpha, columns, at.beta[columns], intercept, gap, at.value),
+            *(solved.n_iter, f"newton ({self.step.name})", "kkt" if kkt else "gap"),
+        )
+
+    def strong(self, problem: Problem, alpha: float) -> Any:
+        """Columns of the first working set: the strong rule, the present ones, unpenalised ones."""
+        w = problem.weights
+        threshold = w.l1 * max(2.0 - self.alpha / alpha, 0.5) if alpha > 0 else 0.0 * w.l1
+        beta = self.at.beta
+        used = beta != 0 if beta.ndim == 1 else beta.any(axis=1)
+        kept = pull(problem, self.correlation, w) >= threshold
+        return (kept | used) & (w.lower < w.upper)
+
+    def predict(self, problem: Problem, alpha: float) -> None:
+        """Follow the chord through the last two points, if that lowers the objective."""
+        if len(self.trail) < 2 or self.trail[0].alpha <= self.trail[1].alpha:
+            return
+        before, last = self.trail
+        ahead = (last.alpha - alpha) / (before.alpha - last.alpha)
+        beta = last.beta + ahead * (last.beta - before.beta)
+        beta = np.where(beta * last.beta > 0, beta, 0.0)
+        beta = clipped(problem, beta)
+        intercept = last.intercept + ahead * (last.intercept - before.intercept)
+        guess = evaluate(problem, beta, intercept)
+        if objective_of(problem, guess) < objective_of(problem, self.at):
+            self.at = guess
+
+
+def clipped(problem: Problem, beta: Vector) -> Vector:
+    """Coefficients moved within their bounds."""
+    if not problem.bounded:
+        return beta
+    w = problem.weights
+    shape = (-1, *[1] * (beta.ndim - 1))
+    return np.clip(beta, w.lower.reshape(shape), w.upper.reshape(shape))
+
+
+def objective_of(problem: Problem, at: Evaluation) -> float:
+    """Mean loss and penalty."""
+    return at.value + problem.penalty_value(at.beta, problem.weights)
+
+
+class Solve:
+    """One penalty.
+
+    Parameters
+    ----------
+    path : NewtonPath
+        Present point, which is moved.
+    problem : Problem
+        With the penalty's weights.
+    inside : ndarray of bool of shape (p,)
+        First working set.
+    """
+
+    def __init__(self, path: NewtonPath, problem: Problem, inside: Any) -> None:
+        self.path = path
+        self.problem = problem
+        self.inside = inside
+        self.alive = problem.weights.lower < problem.weights.upper
+        self.n_iter = 0
+        self.stalled = False
+        self.idle, self.best, self.lowest = 0, np.inf, np.inf
+        self.certificate: Certificate
+
+    def run(self) -> Solve:
+        """Solve working sets until no column is missing and the gap is small."""
+        target = INNER_SHARE * self.path.gap
+        while True:
+            self.within(target)
+            columns = None if self.alive.all() else np.flatnonzero(self.alive)
+            found = certify(self.problem, self.path.at, columns)
+            self.remember(found, columns)
+            if self.done(found, self.path.gap) or self.n_iter >= self.path.max_iter:
+                return self
+            missing = self.missing()
+            if not missing.any():
+                if self.stalled:
+                    return self
+                target *= 0.1  # the columns outside cost the rest
+            self.inside |= missing
+
+    def watch(self, found: Certificate) -> None:
+        """Count steps that lowered neither the gap nor, visibly, the objective."""
+        reached = found.violation if found.kind == "kkt" else found.gap
+        seen = found.objective < self.lowest - ROUNDING * max(1.0, abs(found.objective))
+        self.idle = 0 if seen or reached < self.best else self.idle + 1
+        self.best, self.lowest = min(self.best, reached), min(self.lowest, found.objective)
+
+    def done(self, found: Certificate, gap: float) -> bool:
+        """Whether a certificate is good enough."""
+        if found.kind == "kkt":
+            return found.violation <= gap * self.path.largest
+        return found.gap <= gap
+
+    def remember(self, found: Certificate, columns: Any) -> None:
+        """Keep certificate and correlations; leave out columns that are zero for sure."""
+        path = self.path
+        if columns is None:
+            path.correlation = found.correlation
+        else:
+            path.correlation[columns] = found.correlation
+        self.certificate = found
+        if path.norms is None or found.kind != "gap":
+            return
+        smoothness = self.problem.datafit.smoothness
+        assert smoothness is not None
+        radius = np.sqrt(2.0 * smoothness * found.gap)
+        w = self.problem.weights
+        bound = found.scale * pull(self.problem, path.correlation, w) + radius * path.norms
+        beta = path.at.beta
+        used = beta != 0 if beta.ndim == 1 else beta.any(axis=1)
+        self.alive &= used | (bound >= w.l1)
+        self.inside &= self.alive
+
+    def missing(self) -> Any:
+        """Columns outside the working set that break their conditions."""
+        w = self.problem.weights
+        pulled = pull(self.problem, self.path.correlation, w)
+        return (pulled > w.l1) & self.alive & ~self.inside
+
+    def within(self, target: float) -> None:
+        """Newton steps on the working set until the gap within it is small."""
+        path, problem = self.path, self.problem
+        columns = np.flatnonzero(self.inside)
+        weights = problem.weights.of(columns)
+        # The first step needs no certificate: the penalty has just changed.
+        found: Certificate | None = None if self.n_iter == 0 else certify(problem, path.at, columns)
+        while found is None or not self.done(found, target):
+            if self.n_iter >= path.max_iter:
+                return
+            at = path.at
+            correlation = (
+                problem.design.dot(at.gradient, columns) if found is None else found.correlation
+            )
+            beta = at.beta[columns]
+            violation = violation_of(problem, beta, correlation, at.gradient, weights)
+            if found is None and violation == 0.0:
+                return
+            least = VIOLATION_SHARE * target / max(float(np.abs(beta).sum()), 1.0)
+            if not problem.penalty.convex:
+                least = VIOLATION_SHARE * target * path.largest
+            tolerance = max(FORCING * violation, min(least, violation))
+            direction = path.step(problem, at, columns, weights, tolerance)
+            moved = line_search(problem, at, columns, direction)
+            self.n_iter += 1
+            if moved is None:
+                self.stalled = True
+                return
+            path.at = moved
+            found = certify(problem, path.at, columns)
+            self.watch(found)
+            if self.idle > MAX_IDLE:
+                self.stalled = True
+                return
+
+
+def line_search(
+    problem: Problem, at: Evaluation, columns: Any, direction: Direction
+) -> Evaluation | None:
+    """Largest halving of the step that lowers the objective enough; None where none does."""
+    weights = problem.weights.of(columns)
+    start, change = at.beta[columns], direction.beta
+    charged = problem.penalty_value(start, weights)
+    slope = float(np.vdot(at.gradient, direction.eta))
+    slope += problem.penalty_value(start + change, weights) - charged
+    objective, slope = at.value + charged, min(slope, 0.0)
+    rounding = ROUNDING * max(1.0, abs(objective))
+    share = 1.0
+    for _ in range(MAX_HALVINGS):
+        beta = at.beta.copy()
+        beta[columns] = start + share * change
+        eta = at.eta + share * direction.eta
+        intercept = at.intercept + share * direction.intercept
+        trial = evaluate(problem, beta, intercept, eta)
+        reached = trial.value + problem.penalty_value(beta[columns], weights)
+        if reached < objective and reached <= objective + ARMIJO * share * slope:
+            return trial
+        if -slope <= UNSEEN * rounding and reached <= objective + rounding:
+            return trial
+        share *= 0.5
+    return None

@@ -1,0 +1,261 @@
+"""Directions: the penalised minimum of a quadratic model of the loss on a working set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from pyestim import _core
+from pyestim.engine.stats import Vector
+from pyestim.penalised.datafit_cox import Cox
+from pyestim.penalised.gap import Evaluation
+from pyestim.penalised.null import basis, reduced_hessian, solve_symmetric
+from pyestim.penalised.penalty import Weights
+from pyestim.penalised.problem import Problem
+
+#: Curvatures of rows below this share of the largest are raised to it: Newton's method would trust
+#: the model too far there.
+LEAST_CURVATURE = 1e-6
+#: Passes of coordinate descent in one model; what is left is for the next model.
+MAX_EPOCHS = 2000
+#: Cox: up to so many columns in a working set the exact Hessian is formed.
+MOST_EXACT_COLUMNS = 400
+#: Groups: up to so many coefficients that are not zero Newton's method is used on them.
+MOST_NEWTON_COEFFICIENTS = 300
+#: Rounds over the classes in one model.
+MAX_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Changes of the working set's coefficients, the intercepts, and the linear predictor."""
+
+    beta: Vector
+    intercept: Vector
+    eta: Vector
+
+
+class Step(Protocol):
+    """Minimise a model around a point, to a violation of its conditions of about ``tolerance``."""
+
+    name: str
+
+    def __call__(
+        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+    ) -> Direction:
+        """Direction from ``at``."""
+
+
+def step_of(problem: Problem) -> Step:
+    """Step for a family and a penalty."""
+    if problem.penalty.grouped:
+        return GroupStep()
+    if problem.datafit.n_outputs > 1:
+        return ClassStep()
+    if isinstance(problem.datafit, Cox):
+        return CoxStep(problem.datafit)
+    return RowStep()
+
+
+def descend(
+    problem: Problem,
+    columns: Any,
+    weights: Weights,
+    curvature: Vector,
+    residual: Vector,
+    beta: Vector,
+    intercept: Vector,
+    tolerance: float,
+) -> None:
+    """Coordinate descent on ``sum d r^2 / 2 + penalty``, in place."""
+    _core.native.coordinate_descent(
+        _core.context(),
+        problem.design.columns,
+        columns,
+        curvature,
+        residual,
+        beta,
+        intercept if problem.fit_intercept else None,
+        weights.l1,
+        weights.l2,
+        weights.lower if problem.bounded else None,
+        weights.upper if problem.bounded else None,
+        tolerance,
+        MAX_EPOCHS,
+        problem.penalty.code,
+        problem.penalty.parameter,
+    )
+
+
+def raised(curvature: Vector, weight: Vector) -> Vector:
+    """Row curvatures with a floor; zero where the weight is zero."""
+    least = LEAST_CURVATURE * float(curvature.max(initial=0.0))
+    return np.where(weight > 0, np.maximum(curvature, least), 0.0)
+
+
+def working_residual(gradient: Vector, curvature: Vector) -> Vector:
+    """``-gradient / curvature``, zero for rows without either."""
+    out = np.zeros_like(gradient)
+    return np.divide(-gradient, curvature, out=out, where=curvature > 0)
+
+
+class RowStep:
+    """One linear predictor: weighted least squares with the working residual."""
+
+    name = "coordinate descent"
+
+    def __call__(
+        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+    ) -> Direction:
+        """Direction from ``at``."""
+        curvature = raised(at.curvature, problem.datafit.weight)
+        start = working_residual(at.gradient, curvature)
+        residual, beta = start.copy(), at.beta[columns]
+        intercept = np.zeros(1)
+        descend(problem, columns, weights, curvature, residual, beta, intercept, tolerance)
+        return Direction(beta - at.beta[columns], intercept, start - residual)
+
+
+class CoxStep:
+    """Cox: the exact Hessian on small working sets, a diagonal above it on large ones.
+
+    Parameters
+    ----------
+    datafit : Cox
+        Of the problem.
+    """
+
+    name = "coordinate descent"
+
+    def __init__(self, datafit: Cox) -> None:
+        self.datafit = datafit
+        self.diagonal = RowStep()
+
+    def __call__(
+        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+    ) -> Direction:
+        """Direction from ``at``."""
+        if not 0 < columns.size <= min(MOST_EXACT_COLUMNS, problem.design.n):
+            return self.diagonal(problem, at, columns, weights, tolerance)
+        X = problem.design.times(np.eye(columns.size), columns)
+        means = self.datafit.term_means(at.eta, X)
+        gram = problem.design.gram(at.curvature, columns)
+        gram -= means.T @ (self.datafit.mass[:, None] * means)
+        start = at.beta[columns]
+        beta = start.copy()
+        _core.native.coordinate_descent_gram(
+            _core.context(),
+            np.ascontiguousarray(0.5 * (gram + gram.T)),
+            gram @ start - X.T @ at.gradient,
+            beta,
+            weights.l1,
+            weights.l2,
+            weights.lower if problem.bounded else None,
+            weights.upper if problem.bounded else None,
+            tolerance,
+            MAX_EPOCHS,
+            problem.penalty.code,
+            problem.penalty.parameter,
+        )
+        return Direction(beta - start, np.zeros(1), X @ (beta - start))
+
+
+class ClassStep:
+    """Several classes: the exact Hessian, minimised class by class."""
+
+    name = "coordinate descent by classes"
+
+    def __call__(
+        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+    ) -> Direction:
+        """Direction from ``at``."""
+        datafit, outputs = problem.datafit, problem.datafit.n_outputs
+        beta = np.ascontiguousarray(at.beta[columns].T)
+        intercept, change = np.zeros((outputs, 1)), np.zeros_like(at.eta)
+        curvature = [raised(at.curvature[:, k], datafit.weight) for k in range(outputs)]
+        for _ in range(MAX_ROUNDS):
+            largest = 0.0
+            for k in range(outputs):
+                gradient = at.gradient[:, k] + datafit.hessian_times(at.eta, change)[:, k]
+                start = working_residual(gradient, curvature[k])
+                residual, before = start.copy(), beta[k].copy()
+                descend(
+                    *(problem, columns, weights, curvature[k], residual),
+                    *(beta[k], intercept[k], tolerance),
+                )
+                moved = start - residual
+                change[:, k] += moved
+                largest = max(largest, float(np.abs(curvature[k] @ np.abs(moved))))
+                if not np.any(before != beta[k]) and not moved.any():
+                    continue
+            if largest <= tolerance:
+                break
+        return Direction(beta.T - at.beta[columns], intercept[:, 0], change)
+
+
+class GroupStep:
+    """Groups of all classes: one curvature a row, above that of every class.
+
+    That converges linearly. Once it leaves the set of groups as it is, Newton's method on them,
+    where the penalty is smooth, takes over.
+    """
+
+    name = "coordinate descent by groups"
+
+    def __call__(
+        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+    ) -> Direction:
+        """Direction from ``at``."""
+        bounded = self.descend(problem, at, columns, weights, tolerance)
+        start = at.beta[columns]
+        used = start.any(axis=1)
+        if np.array_equal(used, (start + bounded.beta).any(axis=1)):
+            smooth = self.newton(problem, at, columns, weights, used)
+            if smooth is not None:
+                return smooth
+        return bounded
+
+    def descend(
+        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+    ) -> Direction:
+        """Minimum of the model with the larger curvature."""
+        # 2 p (1 - p) by Gershgorin and 1/2 everywhere: the largest eigenvalue of diag(p) - pp'.
+        weight = problem.datafit.weight
+        curvature = np.minimum(2.0 * at.curvature.max(axis=1), 0.5 * weight)
+        curvature = raised(curvature, weight)
+        by_class = np.ascontiguousarray(at.gradient.T)
+        start = working_residual(by_class, np.broadcast_to(curvature, by_class.shape))
+        residual, beta = start.copy(), np.ascontiguousarray(at.beta[columns].T)
+        intercept = np.zeros(len(start))
+        descend(problem, columns, weights, curvature, residual, beta, intercept, tolerance)
+        return Direction(beta.T - at.beta[columns], intercept, (start - residual).T)
+
+    def newton(
+        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, used: Any
+    ) -> Direction | None:
+        """Newton step in the groups that are not zero; None where one would turn around."""
+        start, outputs = at.beta[columns][used], at.beta.shape[1]
+        A = basis(problem, columns[used])
+        if not 0 < A.shape[1] * outputs <= MOST_NEWTON_COEFFICIENTS:
+            return None
+        l1, l2 = weights.l1[used, None], weights.l2[used, None]
+        size = np.linalg.norm(start, axis=1, keepdims=True)
+        unit = start / size
+        first = int(problem.fit_intercept)
+        slope = A.T @ at.gradient
+        slope[first:] += l1 * unit + l2 * start
+        hessian = reduced_hessian(problem, at.eta, A)
+        bent = l2[..., None] * np.eye(outputs)
+        bent = bent + (l1 / size)[..., None] * (np.eye(outputs) - unit[:, :, None] * unit[:, None])
+        for j, block in enumerate(bent, first):
+            own = slice(j * outputs, (j + 1) * outputs)
+            hessian[own, own] += block
+        step = solve_symmetric(hessian, -slope.ravel()).reshape(-1, outputs)
+        if np.any(np.sum((start + step[first:]) * start, axis=1) <= 0.0):
+            return None
+        beta = np.zeros((columns.size, outputs))
+        beta[used] = step[first:]
+        intercept = step[0] if first else np.zeros(outputs)
+        return Direction(beta, intercept, A @ step)
