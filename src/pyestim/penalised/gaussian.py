@@ -60,11 +60,15 @@ class Gaussian:
         self.l1, self.l2 = weights.l1, weights.l2
         self.norm = np.sqrt(self.design.column_squares(self.weight))
         self.usable = (weights.lower < weights.upper) & (self.norm > 0)
+        self.rounding = NORM_ROUNDING * np.sqrt(2.0 * self.null) * self.norm
+        # What bounds a correlation: nothing where the conjugate of the penalty is finite.
+        self.soft = np.flatnonzero(self.usable & (self.l2 > 0))
+        self.limit = np.where(self.usable & (self.l2 == 0), self.l1, np.inf)
+        self.any_free = bool(np.any(self.limit == 0))
 
     def violators(self, alpha: float, corr: Vector) -> Columns:
         """Columns whose correlation is above its bound."""
-        bound = alpha * self.l1 * (1.0 + BOUND_ROUNDING)
-        bound += NORM_ROUNDING * np.sqrt(2.0 * self.null) * self.norm
+        bound = alpha * (1.0 + BOUND_ROUNDING) * self.l1 + self.rounding
         return np.flatnonzero((np.abs(corr) > bound) & self.usable)
 
     def gap(
@@ -74,20 +78,28 @@ class Gaussian:
 
         With ``theta = s r``: ``(1 - s)^2 |r|^2 / 2 + sum_j pen(w) + pen*(s corr) - s corr w``.
         """
-        l1, l2, size = alpha * self.l1, alpha * self.l2, np.abs(corr)
-        stiff = (l2 == 0) & self.usable
-        free = stiff & (l1 == 0)
-        zero = NORM_ROUNDING * np.sqrt(2.0 * self.null) * self.norm
-        over = stiff & ~free & (size > l1)
-        s = float(np.min(l1[over] / size[over])) if over.any() else 1.0
-        if np.any(size[free] > zero[free]):
-            s = 0.0
-        ridge = (l2 > 0) & self.usable
-        excess = np.maximum(s * size[ridge] - l1[ridge], 0.0)
-        conjugate = float(np.sum(excess * excess / (2.0 * l2[ridge])))
+        s = self.scale(alpha, corr)
+        conjugate = 0.0
+        if alpha > 0 and len(self.soft):
+            excess = np.maximum(s * np.abs(corr[self.soft]) - alpha * self.l1[self.soft], 0.0)
+            conjugate = float(np.sum(excess * excess / self.l2[self.soft])) / (2.0 * alpha)
         w = np.abs(coef)
-        slack = l1[columns] * w + 0.5 * l2[columns] * w * w - s * corr[columns] * coef
+        slack = (
+            alpha * (self.l1[columns] + 0.5 * self.l2[columns] * w) * w - s * corr[columns] * coef
+        )
         return 0.5 * (1.0 - s) ** 2 * square + abs(float(slack.sum()) + conjugate)
+
+    def scale(self, alpha: float, corr: Vector) -> float:
+        """Share of the residual that is a feasible dual point; none if a free column objects."""
+        size = np.abs(corr)
+        limit = self.limit if alpha > 0 else np.zeros_like(self.limit)
+        free = limit == 0.0 if alpha == 0 or self.any_free else None
+        if free is not None and np.any(size[free] > self.rounding[free]):
+            return 0.0
+        over = np.flatnonzero(size > alpha * limit)
+        if free is not None:
+            over = over[~free[over]]
+        return float(np.min(alpha * limit[over] / size[over], initial=1.0))
 
 
 class HomotopyPath:
@@ -126,7 +138,8 @@ class HomotopyPath:
     def begin(self) -> None:
         """Correlations of all columns with the response."""
         model = self.model
-        self._correlations = Correlations(model.design, model.weight, model.response, model.usable)
+        norm = model.norm * model.usable
+        self._correlations = Correlations(model.design, model.weight, norm, model.response)
         self.linear = self.corr.copy()
 
     @property
@@ -139,7 +152,7 @@ class HomotopyPath:
         columns = columns[~self.inside[columns]]
         if not len(columns):
             return
-        everyone = np.concatenate([self.path.columns, columns])
+        everyone = np.concatenate([self.path.columns, columns]) if self.path.m else None
         gram = self.model.design.gram(self.model.weight, columns, everyone)
         self.path.add(columns, gram, self.linear[columns], self.model.l1[columns])
         self.inside[columns] = True

@@ -43,25 +43,23 @@ class Correlations:
         Columns, centred and scaled implicitly.
     weight : ndarray of shape (n,)
         Weights of the rows, with sum one.
+    norm : ndarray of shape (p,)
+        Norms of the columns; where zero the correlation is zero.
     residual : ndarray of shape (n,)
         First residual; all columns are evaluated.
-    usable : ndarray of shape (p,)
-        Columns that count; the others have correlation zero.
     """
 
-    def __init__(
-        self, design: Design, weight: Vector, residual: Vector, usable: NDArray[np.bool_]
-    ) -> None:
+    def __init__(self, design: Design, weight: Vector, norm: Vector, residual: Vector) -> None:
         self.design = design
         self.weight = weight
-        self.usable = usable
-        self.norm = np.sqrt(design.column_squares(weight)) * usable
+        self.norm = norm
+        self.usable = norm > 0
         self.value = np.zeros(design.p)
         self.error = np.zeros(design.p)
         self._residual = np.zeros(design.n)
         self._square = 0.0
         self.evaluated = 0
-        self._evaluate(residual, np.flatnonzero(usable))
+        self._evaluate(residual, np.flatnonzero(self.usable))
         self._remember(residual)
 
     def _remember(self, residual: Vector) -> None:
