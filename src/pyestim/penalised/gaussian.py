@@ -10,7 +10,8 @@ import numpy as np
 from pyestim import _core
 from pyestim.engine.stats import Vector
 from pyestim.penalised.datafit import RowDatafit
-from pyestim.penalised.homotopy import Columns, End, GramPath
+from pyestim.penalised.homotopy import MAX_ACTIVE, Columns, End, GramPath
+from pyestim.penalised.newton import newton_path
 from pyestim.penalised.point import Point
 from pyestim.penalised.screening import Correlations, strong_threshold
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: All columns form the working set where their Gram matrix is cheap: no pass over the rows follows.
 MOST_COLUMNS_OF_GRAM = 500
+#: A pass of descent over sparse columns costs so little that it wins earlier.
+MAX_ACTIVE_SPARSE = 800
 #: The penalty falls at most by this factor at once; a greater step goes through others.
 LEAST_STEP = 0.8
 #: From this share of the largest penalty on the rest of the way is one step.
@@ -115,7 +118,7 @@ class HomotopyPath:
 
     def __init__(self, model: Gaussian) -> None:
         self.model = model
-        self.path = GramPath(model.l2)
+        self.path = GramPath(model.l2, MAX_ACTIVE_SPARSE if model.design.is_sparse else MAX_ACTIVE)
         self.ridged = bool(model.l2.any())
         self.inside = np.zeros(model.design.p, dtype=bool)
         self.linear = np.zeros(model.design.p)
@@ -272,7 +275,15 @@ def homotopy(problem: Problem) -> HomotopyPath:
 def points(
     problem: Problem, alphas: Vector, gap: float, max_iter: int, warm: Point | None, solver: str
 ) -> Iterator[Point]:
-    """Points at falling penalties: the homotopy as far as it goes, descent for the rest."""
-    if solver not in ("auto", "homotopy") or not applies(problem):
-        raise NotImplementedError("descent")
-    yield from homotopy(problem).points(alphas)
+    """Points at falling penalties: the homotopy as far as it goes, descent for the rest.
+
+    The loss is its own quadratic model, so the Newton path is coordinate descent on working sets.
+    """
+    last, done = warm, 0
+    if solver in ("auto", "homotopy") and applies(problem):
+        for last in homotopy(problem).points(alphas):
+            if last.gap > gap:
+                break
+            done += 1
+            yield last
+    yield from newton_path(problem, alphas[done:], gap, max_iter, last)
