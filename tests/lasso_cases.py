@@ -50,7 +50,7 @@ def problem_of(content, case):
     offset = np.array(columns["offset"], dtype=float) if "offset" in extra else None
     first = case["expected"]["path"][0]
     return Problem(
-        Design(X, weight, centre=True),
+        Design(X, weight, centre=spec["intercept"] or spec["family"] == "cox"),
         make_datafit(spec["family"], response(content, columns), weight),
         np.array(first["l1_weights"]) / first["lambda"],
         np.array(first["l2_weights"]) / first["lambda"],

@@ -28,6 +28,8 @@ LEAST_STEP = 0.8
 LAST_STEP = 1e-8
 #: A correlation above its bound by less is rounding: relative, and in units of both norms.
 BOUND_ROUNDING, NORM_ROUNDING = 1e-9, 1e-12
+#: Penalties this close to the largest leave everything at zero.
+ALPHA_ROUNDING = 1e-13
 #: Times that violators may join at one penalty.
 MAX_ROUNDS = 50
 
@@ -249,7 +251,8 @@ class CovariancePath(HomotopyPath):
 
 def steps(alpha_now: float, alpha_max: float, alpha: float) -> list[float]:
     """Penalties on the way from one to a smaller one, the last included."""
-    if alpha >= alpha_now:
+    # The largest penalty as computed elsewhere is the largest penalty.
+    if alpha >= min(alpha_now, (1.0 - ALPHA_ROUNDING) * alpha_max):
         return []
     end = max(alpha, LAST_STEP * alpha_max)
     n = int(np.ceil(np.log(end / alpha_now) / np.log(LEAST_STEP) - 1e-9)) if end < alpha_now else 0
