@@ -130,6 +130,7 @@ TOLERANCES = {
     "glum": (1e-4, 1e-7),
 }
 
+
 def installed() -> list[str]:
     """Libraries that can be imported here."""
     modules = {"scikit-learn": "sklearn"}
