@@ -72,3 +72,60 @@ def split_minimum(problem):
     found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     beta, intercept = unpack(found.x)
     return found.fun, (beta.reshape(p, K) if K > 1 else beta), intercept
+
+
+def slow_violation(problem, beta, intercept):
+    """Largest violation of the first-order conditions, coefficient by coefficient.
+
+    The derivative of the loss is taken by the definition of the families, not by the package.
+    """
+    X, w, K = problem.design.columns, problem.weights, problem.datafit.n_outputs
+    beta = np.asarray(beta, dtype=float).reshape(problem.design.p, K)
+    eta = X @ beta + intercept
+    eta = eta if problem.offset is None else eta + np.reshape(problem.offset, (-1, K))
+    slope = slow_slope(problem.datafit, eta)
+    worst = float(np.abs(slope.sum(axis=0)).max()) if problem.fit_intercept else 0.0
+    for j in range(problem.design.p):
+        if w.lower[j] >= w.upper[j]:
+            continue
+        for k in range(K):
+            b, u = beta[j, k], X[:, j] @ slope[:, k] + w.l2[j] * beta[j, k]
+            off = max(abs(u) - w.l1[j], 0.0) if b == 0 else abs(u + w.l1[j] * np.sign(b))
+            if b <= w.lower[j]:
+                off = max(-u - w.l1[j] if b == 0 else -(u + w.l1[j] * np.sign(b)), 0.0)
+            elif b >= w.upper[j]:
+                off = max(u - w.l1[j] if b == 0 else u + w.l1[j] * np.sign(b), 0.0)
+            worst = max(worst, off)
+    return worst
+
+
+def slow_slope(datafit, eta):
+    """Derivative of the mean loss (n, K) by textbook formulas."""
+    weight, y = datafit.weight[:, None], np.asarray(datafit.y)
+    if datafit.name == "cox":
+        return cox_slope(datafit, eta[:, 0])[:, None]
+    y = y.reshape(len(y), -1)
+    mean = {
+        "gaussian": lambda: eta,
+        "binomial": lambda: 1 / (1 + np.exp(-eta)),
+        "poisson": lambda: np.exp(eta),
+        "gamma": lambda: np.exp(eta),
+        "multinomial": lambda: np.exp(eta) / np.exp(eta).sum(axis=1, keepdims=True),
+    }[datafit.name]()
+    scale = mean if datafit.name == "gamma" else 1.0
+    return weight * (mean - y) / scale
+
+
+def cox_slope(datafit, eta):
+    """One term for each event, the rows at risk found by comparing times."""
+    weight, (time, event) = datafit.weight, datafit.y.T
+    slope = np.zeros(len(eta))
+    for t in np.unique(time[event == 1]):
+        tied = (time == t) & (event == 1) & (weight > 0)
+        d = int(tied.sum())
+        for place in range(d):
+            share = place / d if datafit.ties == "efron" else 0.0
+            risk = weight * np.exp(eta) * ((time >= t) - share * tied)
+            slope += weight[tied].mean() * risk / risk.sum()
+        slope -= weight * tied
+    return slope

@@ -185,7 +185,7 @@ def conjugate_penalty(problem: Problem, correlation: Vector, weights: Weights) -
         return float(0.5 * np.sum(excess[ridge] ** 2 / w.l2[ridge]))
     if not (problem.bounded or w.l2.any()):
         return 0.0
-    by_output = correlation.reshape(len(correlation), -1)
+    by_output = correlation if correlation.ndim == 2 else correlation[:, None]
     return sum(conjugate_penalty_of(-column, w) for column in by_output.T)
 
 

@@ -119,7 +119,10 @@ class NewtonPath:
     def advance(self, alpha: float) -> Point:
         """Solve at the next penalty."""
         problem = self.problem.at(alpha)
-        self.predict(problem, alpha)
+        if not (problem.weights.l1.any() or problem.weights.l2.any()):
+            self.maximise(problem)
+        else:
+            self.predict(problem, alpha)
         solved = Solve(self, problem, self.strong(problem, alpha)).run()
         found = solved.certificate
         self.trail = [*self.trail[-1:], Trail(alpha, self.at.beta, self.at.intercept)]
@@ -133,6 +136,12 @@ class NewtonPath:
             *(alpha, columns, at.beta[columns], intercept, gap, at.value),
             *(solved.n_iter, f"newton ({self.step.name})", "kkt" if kkt else "gap"),
         )
+
+    def maximise(self, problem: Problem) -> None:
+        """Without a penalty: the null model of this problem, or the sentence why there is none."""
+        beta = np.zeros_like(self.at.beta)
+        beta[problem.null.columns] = problem.null.beta.reshape(-1, *beta.shape[1:])
+        self.at = evaluate(problem, beta, problem.null.intercept)
 
     def strong(self, problem: Problem, alpha: float) -> Any:
         """Columns of the first working set: the strong rule, the present ones, unpenalised ones."""

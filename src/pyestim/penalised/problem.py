@@ -169,7 +169,9 @@ def pull(
         return np.where(w.lower < w.upper, size, 0.0)
     if gradient.ndim == 1 and not (problem.bounded or problem.excluded.any()):
         return np.abs(gradient)
-    by_output = gradient.reshape(len(gradient), -1)
+    if not gradient.size:
+        return np.zeros(len(gradient))
+    by_output = gradient if gradient.ndim == 2 else gradient[:, None]
     rises = w.upper == np.inf if unbounded else w.upper > 0
     falls = w.lower == -np.inf if unbounded else w.lower < 0
     upwards = np.where(rises, -by_output.min(axis=1), 0.0)
