@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pyestim
-from benchmarks import compare, gaps, machine, report, steps, whole
+from benchmarks import compare, gaps, lasso, machine, report, steps, whole
 from benchmarks.cases import GAP_CASES, KMEANS_CASE, STEP_CASES
 from benchmarks.peers import Peer, Pyestim, installed_peers
 
-_GROUPS = ("steps", "gaps", "whole")
+_GROUPS = ("steps", "gaps", "whole", "lasso")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -21,7 +21,7 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="a tenth of the rows, few repeats: under two minutes"
     )
     parser.add_argument("--only", choices=_GROUPS, action="append", help="part; repeatable")
-    parser.add_argument("--case", action="append", help="name of a step case; repeatable")
+    parser.add_argument("--case", action="append", help="name of a step or Lasso case; repeatable")
     parser.add_argument(
         "--base", type=Path, metavar="FOLDER", help="second build, installed with pip --target"
     )
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
         "quick": options.quick,
         "machine": machine.describe(),
     }
-    runners = {"steps": run_steps, "gaps": run_gaps, "whole": run_whole}
+    runners = {"steps": run_steps, "gaps": run_gaps, "whole": run_whole, "lasso": lasso.measure}
     for group in groups:
         results[group] = runners[group](options)
     print()

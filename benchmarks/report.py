@@ -6,39 +6,11 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import gaps, steps, whole
+from benchmarks import gaps, lasso_report, steps, whole
+from benchmarks.text import milliseconds, number, table, verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_SIGNIFICANT = 3
-
-
-def _number(value: float | None, unit: str = "") -> str:
-    """Three significant digits, never in exponent form."""
-    if value is None or math.isnan(value):
-        return "-"
-    if value == 0:
-        return f"0{unit}"
-    digits = max(0, _SIGNIFICANT - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:.{digits}f}{unit}"
-
-
-def _milliseconds(value: float) -> str:
-    return _number(1e3 * value)
-
-
-def _verdict(value: float | None, goal: float | None) -> str:
-    if goal is None:
-        return "no goal at this level"
-    if value is None or math.isnan(value):
-        return f"goal {goal:g}: not measured"
-    return f"goal {goal:g}: " + ("met" if value >= goal else "**missed**")
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def machine_lines(machine: dict[str, Any]) -> str:
@@ -76,18 +48,18 @@ def step_table(records: list[dict[str, Any]], machine: dict[str, Any]) -> str:
             [
                 record["label"],
                 *(
-                    _milliseconds(s[key])
+                    milliseconds(s[key])
                     for key in ("sklearn_one", "sklearn_best", "ours_one", "ours_best")
                 ),
-                f"{_number(s['ratio_one'])}x",
-                _verdict(s["ratio_one"], s["goal"]),
-                f"{_number(s['ratio_best'])}x",
+                f"{number(s['ratio_one'])}x",
+                verdict(s["ratio_one"], s["goal"]),
+                f"{number(s['ratio_best'])}x",
                 f"{s['two_threads']:.2f}x",
                 f"{s['float32']:.2f}x",
                 f"{100 * s['peak_fraction']:.0f} %",
             ]
         )
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def peer_table(records: list[dict[str, Any]]) -> str:
@@ -103,13 +75,13 @@ def peer_table(records: list[dict[str, Any]]) -> str:
             ]
             best = min(found, key=lambda entry: entry["seconds"], default=None)
             cells.append(
-                f"{_milliseconds(best['seconds'])} ({best['threads']} threads)" if best else "-"
+                f"{milliseconds(best['seconds'])} ({best['threads']} threads)" if best else "-"
             )
         cells.append(
             ", ".join(f"{n}: {v:+.0e}" for n, v in record["agreement"].items() if v != 0.0)
         )
         rows.append(cells)
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def gap_table(records: list[dict[str, Any]]) -> str:
@@ -122,13 +94,13 @@ def gap_table(records: list[dict[str, Any]]) -> str:
             for gap in gaps.GAPS:
                 there = run["reached"][str(gap)]
                 cells.append(
-                    f"not in {run['steps']} steps, {_number(run['seconds'])} s"
+                    f"not in {run['steps']} steps, {number(run['seconds'])} s"
                     if there is None
-                    else f"{there['steps']} steps, {_number(there['seconds'])} s"
+                    else f"{there['steps']} steps, {number(there['seconds'])} s"
                 )
             cells.append(f"{max(run['final_gap'], 0.0):.1e}")
             rows.append(cells)
-    lines = [_table(head, rows), ""]
+    lines = [table(head, rows), ""]
     for record in records:
         s = gaps.summarise(record)
         for key, what, goal in (
@@ -136,8 +108,8 @@ def gap_table(records: list[dict[str, Any]]) -> str:
             ("time_ratio", "scikit-learn's time over ours", gaps.TIME_GOAL),
         ):
             value, bound = s[key] or (math.nan, False)
-            text = f"{'at least ' if bound else ''}{_number(value)}x"
-            lines.append(f"- {record['label']}: {what} {text} ({_verdict(value, goal)}).")
+            text = f"{'at least ' if bound else ''}{number(value)}x"
+            lines.append(f"- {record['label']}: {what} {text} ({verdict(value, goal)}).")
     return "\n".join(lines)
 
 
@@ -158,24 +130,24 @@ def whole_lines(results: dict[str, Any]) -> str:
         }
         lines.append(
             f"- {what} {record['label']}, one thread each: "
-            f"scikit-learn {_milliseconds(times['scikit-learn|1'])} ms, "
-            f"pyestim {_milliseconds(times['pyestim|1'])} ms, {_number(one)}x "
-            f"({_verdict(one, goal)}); best thread count each: "
-            f"{_number(best['scikit-learn'] / best['pyestim'])}x."
+            f"scikit-learn {milliseconds(times['scikit-learn|1'])} ms, "
+            f"pyestim {milliseconds(times['pyestim|1'])} ms, {number(one)}x "
+            f"({verdict(one, goal)}); best thread count each: "
+            f"{number(best['scikit-learn'] / best['pyestim'])}x."
         )
     for record in results["memory"]:
         size = f"{record['library']}, {record['n_rows']:.0e} rows".replace("e+0", "e")
         if "failed" in record:
             lines.append(f"- memory of a fit, {size}: failed ({record['failed']}).")
             continue
-        verdict = ""
+        judged = ""
         if record["library"] == "pyestim":
             met = record["growth_mb"] < whole.MEMORY_GOAL_MB
             goal = f"goal below {whole.MEMORY_GOAL_MB:g}"
-            verdict = f" ({goal}: {'met' if met else '**missed**'})"
+            judged = f" ({goal}: {'met' if met else '**missed**'})"
         lines.append(
             f"- memory of a fit, {size}, 4 columns, 10 components: "
-            f"{record['growth_mb']:.0f} MB beyond the data's {record['data_mb']:.0f} MB{verdict}."
+            f"{record['growth_mb']:.0f} MB beyond the data's {record['data_mb']:.0f} MB{judged}."
         )
     return "\n".join(lines)
 
@@ -200,12 +172,12 @@ def compare_table(records: list[dict[str, Any]]) -> str:
                     record["label"],
                     f"{threads}",
                     dtype,
-                    _milliseconds(base["seconds"]),
-                    _milliseconds(head["seconds"]),
+                    milliseconds(base["seconds"]),
+                    milliseconds(head["seconds"]),
                     f"{ratio:.3f} (noise {noise:.3f})",
                 ]
             )
-    return _table(["case", "threads", "dtype", "base", "head", "base / head"], rows)
+    return table(["case", "threads", "dtype", "base", "head", "base / head"], rows)
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -225,6 +197,8 @@ def markdown(results: dict[str, Any]) -> str:
             parts += ["### Base against head, milliseconds", compare_table(records)]
     if "gaps" in results:
         parts += ["## To the same objective on overlapping components", gap_table(results["gaps"])]
+    if "lasso" in results:
+        parts += ["## Lasso paths, seconds", lasso_report.tables(results["lasso"])]
     if "whole" in results:
         parts += ["## Whole fits", whole_lines(results["whole"])]
     return "\n\n".join(parts) + "\n"
