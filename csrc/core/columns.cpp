@@ -1,6 +1,7 @@
 #include "core/columns.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 #include <vector>
 
@@ -26,34 +27,41 @@ void cut_rows(Cut& cut, const ColumnsView& x) {
   cut.n_parts = std::max<int64_t>(1, ceil_div(x.n, cut.part_rows));
 }
 
-// The parts, one behind the other, added to the first one's place.
-void add_parts(const std::vector<double>& parts, int64_t size, int64_t n_parts, double* out) {
-  std::copy_n(parts.begin(), size, out);
-  for (int64_t part = 1; part < n_parts; ++part)
-    for (int64_t i = 0; i < size; ++i) out[i] += parts[static_cast<size_t>(part * size + i)];
+bool row_major(const ColumnsView& x) { return !x.sparse && std::abs(x.col_stride) < std::abs(x.row_stride); }
+
+int64_t entries_per_column(const ColumnsView& x) {
+  if (x.p == 0) return 0;
+  const int64_t entries =
+      x.index_bytes == 4 ? static_cast<const int32_t*>(x.starts)[x.p] : static_cast<const int64_t*>(x.starts)[x.p];
+  return entries / x.p;
 }
 
-// Runs the items of a job whose results are `size` numbers per part.
+// Runs the items of a job that leaves `copies` results of `size` numbers, one behind the other, and adds these in
+// order.
 template <class Job>
-Status run_parts(Pool& pool, const ItemOp& op, int vector_bytes, Job& job, int64_t size) {
+Status run_cut(Pool& pool, const ItemOp& op, int vector_bytes, Job& job, int64_t size, int64_t copies) {
   if (size == 0) return Status::ok;
   double* out = job.out;
-  std::vector<double> parts;
-  if (job.cut.n_parts > 1) {
-    parts.resize(static_cast<size_t>(size * job.cut.n_parts));
-    job.out = parts.data();
+  std::vector<double> results;
+  if (copies > 1) {
+    results.resize(static_cast<size_t>(size * copies));
+    job.out = results.data();
   }
   const Status status = run_items(pool, op, &job, vector_bytes, job.cut.n_parts * job.cut.n_blocks);
-  if (status == Status::ok && job.cut.n_parts > 1) add_parts(parts, size, job.cut.n_parts, out);
   job.out = out;
-  return status;
+  if (status != Status::ok || copies == 1) return status;
+  std::copy_n(results.begin(), size, out);
+  for (int64_t copy = 1; copy < copies; ++copy)
+    for (int64_t i = 0; i < size; ++i) out[i] += results[static_cast<size_t>(copy * size + i)];
+  return Status::ok;
 }
 
 }  // namespace
 
 Status run_column_sums(Pool& pool, const KernelTable& kernels, ColumnSumsJob job) {
   const int64_t m = std::max<int64_t>(1, job.m);
-  job.cut.block_columns = std::clamp<int64_t>(ceil_div(m, 4 * wanted_items) * 4, 4, 512);
+  // Where rows lie in one piece a block takes a good piece of each.
+  job.cut.block_columns = row_major(job.x) ? 512 : std::clamp<int64_t>(ceil_div(m, 4 * wanted_items) * 4, 4, 512);
   job.cut.n_blocks = ceil_div(m, job.cut.block_columns);
   cut_rows(job.cut, job.x);
   std::vector<double> sums;
@@ -62,15 +70,26 @@ Status run_column_sums(Pool& pool, const KernelTable& kernels, ColumnSumsJob job
       sums.push_back(std::accumulate(job.r + k * job.x.n, job.r + (k + 1) * job.x.n, 0.0));
     job.r_sum = sums.data();
   }
-  return run_parts(pool, *kernels.column_sums, kernels.vector_bytes, job, job.n_vectors * job.m);
+  return run_cut(pool, *kernels.column_sums, kernels.vector_bytes, job, job.n_vectors * job.m, job.cut.n_parts);
 }
 
 Status run_column_times(Pool& pool, const KernelTable& kernels, ColumnTimesJob job) {
-  job.cut.part_rows = job.x.sparse ? std::max<int64_t>(1, job.x.n) : 2048;
-  job.cut.n_parts = ceil_div(std::max<int64_t>(1, job.x.n), job.cut.part_rows);
-  job.cut.block_columns = job.m;
-  job.cut.n_blocks = 1;
-  return run_items(pool, *kernels.column_times, &job, kernels.vector_bytes, job.cut.n_parts);
+  const int64_t n = std::max<int64_t>(1, job.x.n), m = std::max<int64_t>(1, job.m);
+  int64_t blocks = 1;
+  if (job.x.sparse) {
+    job.cut.part_rows = n;
+    // Each block writes all rows: worth it only where its entries are more.
+    blocks = std::clamp<int64_t>(m * entries_per_column(job.x) / (4 * n), 1, wanted_items);
+  } else if (row_major(job.x)) {
+    job.cut.part_rows = std::clamp<int64_t>(ceil_div(ceil_div(n, wanted_items), 8) * 8, 64, 2048);
+  } else {
+    job.cut.part_rows = 2048;
+    blocks = std::clamp<int64_t>(wanted_items / ceil_div(n, job.cut.part_rows), 1, ceil_div(m, 64));
+  }
+  job.cut.n_parts = ceil_div(n, job.cut.part_rows);
+  job.cut.block_columns = ceil_div(ceil_div(m, blocks), 4) * 4;
+  job.cut.n_blocks = ceil_div(m, job.cut.block_columns);
+  return run_cut(pool, *kernels.column_times, kernels.vector_bytes, job, job.n_vectors * job.x.n, job.cut.n_blocks);
 }
 
 Status run_column_gram(Pool& pool, const KernelTable& kernels, ColumnGramJob job) {
@@ -90,7 +109,7 @@ Status run_column_gram(Pool& pool, const KernelTable& kernels, ColumnGramJob job
     job.d_sum = std::accumulate(job.d, job.d + job.x.n, 0.0);
   }
   const int64_t m = job.m_right;
-  const Status status = run_parts(pool, *kernels.column_gram, kernels.vector_bytes, job, job.m_left * m);
+  const Status status = run_cut(pool, *kernels.column_gram, kernels.vector_bytes, job, job.m_left * m, job.cut.n_parts);
   for (int64_t a = 0; job.symmetric && a < m; ++a)
     for (int64_t b = 0; b < a; ++b) job.out[a * m + b] = job.out[b * m + a];
   return status;

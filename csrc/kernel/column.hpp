@@ -20,6 +20,18 @@ PYESTIM_INLINE const In* dense_column(const ColumnsView& x, int64_t j) {
 }
 
 template <class In>
+PYESTIM_INLINE const In* dense_row(const ColumnsView& x, int64_t i) {
+  return reinterpret_cast<const In*>(static_cast<const char*>(x.data) + i * x.row_stride);
+}
+
+// Neighbours in memory are neighbours in a row.
+PYESTIM_INLINE bool row_major(const ColumnsView& x) {
+  const ptrdiff_t row = x.row_stride < 0 ? -x.row_stride : x.row_stride;
+  const ptrdiff_t col = x.col_stride < 0 ? -x.col_stride : x.col_stride;
+  return col < row;
+}
+
+template <class In>
 PYESTIM_INLINE double dense_entry(const ColumnsView& x, int64_t i, int64_t j) {
   return double(*reinterpret_cast<const In*>(static_cast<const char*>(x.data) + i * x.row_stride + j * x.col_stride));
 }
@@ -56,37 +68,49 @@ struct Term {
   }
 };
 
-// out_c = sum_i term(x_ic - centre_c, r_i) for `Count` columns that lie in one piece each.
-template <ColumnSum Kind, int Count, int Unroll, class In>
-PYESTIM_INLINE void sum_columns(const In* const* x, const double* centre, const double* r, int64_t n, double* out) {
-  V acc[Count][Unroll], middle[Count];
-  for (int c = 0; c < Count; ++c) {
-    middle[c] = broadcast(centre[c]);
-    for (int u = 0; u < Unroll; ++u) acc[c][u] = broadcast(0.0);
-  }
+// out[v][c] = sum_i term(x_ic - centre_c, r_vi) for a tile of columns that lie in one piece each, and vectors; `Unroll`
+// chains of additions for each of them.
+template <ColumnSum Kind, int Count, int Vectors, int Unroll, class In>
+PYESTIM_INLINE void sum_tile(const In* const* x, const double* centre, const double* const* r, int64_t n,
+                             double (&out)[Vectors][Count]) {
+  V acc[Unroll][Count][Vectors];
+  for (int u = 0; u < Unroll; ++u)
+    for (int c = 0; c < Count; ++c)
+      for (int v = 0; v < Vectors; ++v) acc[u][c][v] = broadcast(0.0);
   int64_t i = 0;
-  for (; i + Unroll * w <= n; i += Unroll * w) {
-    for (int u = 0; u < Unroll; ++u) {
-      const V v = load(r + i + u * w);
-      for (int c = 0; c < Count; ++c) acc[c][u] += Term<Kind>::of(load_as<double>(x[c] + i + u * w) - middle[c], v);
+  const auto step = [&](int64_t at, int u) {
+    for (int c = 0; c < Count; ++c) {
+      const V z = load_as<double>(x[c] + at) - broadcast(centre[c]);
+      for (int v = 0; v < Vectors; ++v) acc[u][c][v] += Term<Kind>::of(z, load(r[v] + at));
+    }
+  };
+  for (; i + Unroll * w <= n; i += Unroll * w)
+    for (int u = 0; u < Unroll; ++u) step(i + u * w, u);
+  for (; i + w <= n; i += w) step(i, 0);
+  for (int c = 0; c < Count; ++c) {
+    for (int v = 0; v < Vectors; ++v) {
+      for (int u = 1; u < Unroll; ++u) acc[0][c][v] += acc[u][c][v];
+      double sum = reduce_add(acc[0][c][v]);
+      for (int64_t t = i; t < n; ++t) sum += Term<Kind>::of(double(x[c][t]) - centre[c], r[v][t]);
+      out[v][c] = sum;
     }
   }
-  for (; i + w <= n; i += w) {
-    const V v = load(r + i);
-    for (int c = 0; c < Count; ++c) acc[c][0] += Term<Kind>::of(load_as<double>(x[c] + i) - middle[c], v);
-  }
-  for (int c = 0; c < Count; ++c) {
-    for (int u = 1; u < Unroll; ++u) acc[c][0] += acc[c][u];
-    out[c] = reduce_add(acc[c][0]);
-    for (int64_t t = i; t < n; ++t) out[c] += Term<Kind>::of(double(x[c][t]) - centre[c], r[t]);
-  }
+}
+
+// One column and one vector.
+template <ColumnSum Kind, class In>
+PYESTIM_INLINE double sum_column(const In* x, double centre, const double* r, int64_t n) {
+  double sum[1][1];
+  sum_tile<Kind, 1, 1, 8>(&x, &centre, &r, n, sum);
+  return sum[0][0];
 }
 
 // The same for a column with any stride between its rows, in the order of the rows.
 template <ColumnSum Kind, class In>
-PYESTIM_INLINE double sum_strided(const ColumnsView& x, int64_t j, const double* r) {
+PYESTIM_INLINE double sum_strided(const ColumnsView& x, int64_t j, double centre, const double* r, int64_t begin,
+                                  int64_t end) {
   double sum = 0;
-  for (int64_t i = 0; i < x.n; ++i) sum += Term<Kind>::of(dense_entry<In>(x, i, j) - x.centre[j], r[i]);
+  for (int64_t i = begin; i < end; ++i) sum += Term<Kind>::of(dense_entry<In>(x, i, j) - centre, r[i]);
   return sum;
 }
 

@@ -20,6 +20,8 @@ namespace {
 //
 #include "kernel/column.hpp"
 //
+#include "kernel/anderson.hpp"
+//
 #include "kernel/descent.hpp"
 
 const ColumnDescentJob& as_job(const void* job) { return *static_cast<const ColumnDescentJob*>(job); }
@@ -41,14 +43,63 @@ Chosen carve_chosen(Arena& arena, const Descent& job) {
   return c;
 }
 
-double* carve_residual(Arena& arena, const ColumnDescentJob& job) {
-  return arena.take<double>(job.descent.n_outputs * job.x.n);
+// The weighted residual. Sparse columns are centred outside of it: s_i = stored_i + shift d_i, and its sum is known.
+struct Residual {
+  double* s;        // (K, n)
+  double* shift;    // (K,)
+  double* sum;      // (K,)
+  double* saved;    // the three, one behind the other
+  double* r_shift;  // (K,) what is still to be added to r
+  double d_sum;
+  double even;  // the row weight that all rows have, else zero
+};
+
+Residual carve_residual(Arena& arena, const ColumnDescentJob& job) {
+  const int64_t k = job.descent.n_outputs, size = k * (job.x.n + 2);
+  Residual a{};
+  a.s = arena.take<double>(size);
+  a.shift = a.s + k * job.x.n;
+  a.sum = a.shift + k;
+  a.saved = arena.take<double>(size);
+  a.r_shift = arena.take<double>(k);
+  return a;
+}
+
+void copy(const double* from, int64_t count, double* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+}
+
+// sum_ki s_i^2 / d_i / 2
+double loss_of(const ColumnDescentJob& job, const Residual& a) {
+  double total = 0;
+  for (int32_t k = 0; k < job.descent.n_outputs; ++k) {
+    const double *s = a.s + k * job.x.n, shift = a.shift[k];
+    V sum = broadcast(0.0);
+    int64_t i = 0;
+    for (; i + w <= job.x.n; i += w) {
+      const V d = load(job.d + i), counts = select(d > broadcast(0.0), d, broadcast(1.0));
+      const V whole = load(s + i) + broadcast(shift) * d;
+      sum += whole * whole / counts;
+    }
+    total += reduce_add(sum);
+    for (; i < job.x.n; ++i) {
+      const double whole = s[i] + shift * job.d[i];
+      if (job.d[i] > 0) total += whole * whole / job.d[i];
+    }
+  }
+  return total / 2;
 }
 
 double sum_of(const double* a, int64_t n) {
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += a[i];
   return sum;
+}
+
+double even_weight(const double* d, int64_t n) {
+  for (int64_t i = 0; i < n; ++i)
+    if (d[i] != d[0]) return 0;
+  return n > 0 ? d[0] : 0;
 }
 
 // s_i += step d_i (x_i - centre)
@@ -60,39 +111,44 @@ PYESTIM_INLINE void weighted_step(const In* x, double centre, double step, const
   for (; i < n; ++i) s[i] += (double(x[i]) - centre) * step * d[i];
 }
 
-template <class In>
-struct DenseForm {
+// What both forms share.
+struct ColumnForm {
   const ColumnDescentJob& job;
   Chosen chosen;
-  double* s;  // (K, n)
+  Residual residual;
 
+  // Zero instead of what rounding the mean leaves of a column of equal numbers.
+  double varying(double square, int64_t j, double d_sum) const {
+    constexpr double rounding = 1e-13;
+    const double nothing = rounding * chosen.centre[j];
+    return square > nothing * nothing * d_sum ? square : 0;
+  }
+
+  double curvature(int64_t j) const { return chosen.curvature[j]; }
+  double loss() const { return loss_of(job, residual); }
+  void save() { copy(residual.s, job.descent.n_outputs * (job.x.n + 2), residual.saved); }
+  void restore() { copy(residual.saved, job.descent.n_outputs * (job.x.n + 2), residual.s); }
+};
+
+template <class In>
+struct DenseForm : ColumnForm {
   template <ColumnSum Kind>
   PYESTIM_INLINE double sum(int64_t j, double centre, const double* r) const {
-    if (by_columns(job.x)) {
-      const In* x = dense_column<In>(job.x, job.columns[j]);
-      double total;
-      sum_columns<Kind, 1, 4>(&x, &centre, r, job.x.n, &total);
-      return total;
-    }
-    double total = 0;
-    for (int64_t i = 0; i < job.x.n; ++i)
-      total += Term<Kind>::of(dense_entry<In>(job.x, i, job.columns[j]) - centre, r[i]);
-    return total;
+    if (by_columns(job.x)) return sum_column<Kind>(dense_column<In>(job.x, job.columns[j]), centre, r, job.x.n);
+    return sum_strided<Kind, In>(job.x, job.columns[j], centre, r, 0, job.x.n);
   }
 
   void measure(int64_t j, double d_sum) {
     const double design = job.x.centre[job.columns[j]], factor = job.x.factor[job.columns[j]];
     const bool centred = job.intercept != nullptr && d_sum > 0;
     chosen.centre[j] = centred ? design + sum<ColumnSum::dot>(j, design, job.d) / d_sum : design;
-    chosen.curvature[j] = sum<ColumnSum::square>(j, chosen.centre[j], job.d) * factor * factor;
+    chosen.curvature[j] = varying(sum<ColumnSum::square>(j, chosen.centre[j], job.d), j, d_sum) * factor * factor;
   }
-
-  PYESTIM_INLINE double curvature(int64_t j) const { return chosen.curvature[j]; }
 
   PYESTIM_INLINE void gradient(int64_t j, double* out) const {
     const double factor = job.x.factor[job.columns[j]];
     for (int32_t k = 0; k < job.descent.n_outputs; ++k)
-      out[k] = factor * sum<ColumnSum::dot>(j, chosen.centre[j], s + k * job.x.n);
+      out[k] = factor * sum<ColumnSum::dot>(j, chosen.centre[j], residual.s + k * job.x.n);
   }
 
   PYESTIM_INLINE void move(int64_t j, const double* change) {
@@ -100,11 +156,14 @@ struct DenseForm {
     for (int32_t k = 0; k < job.descent.n_outputs; ++k) {
       const double step = -change[k] * job.x.factor[column];
       if (step == 0) continue;
-      if (by_columns(job.x)) {
-        weighted_step(dense_column<In>(job.x, column), chosen.centre[j], step, job.d, s + k * n, n);
+      double* s = residual.s + k * n;
+      if (by_columns(job.x) && residual.even > 0) {
+        step_along(dense_column<In>(job.x, column), chosen.centre[j], step * residual.even, s, n);
+      } else if (by_columns(job.x)) {
+        weighted_step(dense_column<In>(job.x, column), chosen.centre[j], step, job.d, s, n);
       } else {
         for (int64_t i = 0; i < n; ++i)
-          s[k * n + i] += (dense_entry<In>(job.x, i, column) - chosen.centre[j]) * step * job.d[i];
+          s[i] += (dense_entry<In>(job.x, i, column) - chosen.centre[j]) * step * job.d[i];
       }
     }
   }
@@ -122,16 +181,8 @@ struct DenseForm {
   void finish() {}
 };
 
-// The centres stay outside the vector: s_i = stored_i + shift d_i, and the sum of s is known.
 template <class In, class Index>
-struct SparseForm {
-  const ColumnDescentJob& job;
-  Chosen chosen;
-  double* s;      // (K, n) stored
-  double* shift;  // (K,)
-  double* s_sum;  // (K,) sum_i s_i
-  double d_sum;
-
+struct SparseForm : ColumnForm {
   PYESTIM_INLINE SparseColumn<In, Index> column(int64_t j) const {
     return sparse_column<In, Index>(job.x, job.columns[j]);
   }
@@ -143,18 +194,16 @@ struct SparseForm {
     const double centre = centred ? sum / total : job.x.centre[job.columns[j]];
     chosen.centre[j] = centre;
     chosen.sum[j] = (sum - centre * total) * factor;
-    chosen.curvature[j] = square_sparse(column(j), centre, job.d, total, job.x.n) * factor * factor;
+    chosen.curvature[j] = varying(square_sparse(column(j), centre, job.d, total, job.x.n), j, total) * factor * factor;
   }
-
-  PYESTIM_INLINE double curvature(int64_t j) const { return chosen.curvature[j]; }
 
   // sum s (x - m) = sum stored x + shift sum d x - m sum s, over entries only.
   PYESTIM_INLINE void gradient(int64_t j, double* out) const {
     const double factor = job.x.factor[job.columns[j]], centre = chosen.centre[j];
-    const double weighted = chosen.sum[j] + centre * d_sum * factor;  // sum d x factor
+    const double weighted = chosen.sum[j] + centre * residual.d_sum * factor;  // sum d x factor
     for (int32_t k = 0; k < job.descent.n_outputs; ++k)
-      out[k] =
-          factor * (sum_entries<ColumnSum::dot>(column(j), s + k * job.x.n) - centre * s_sum[k]) + shift[k] * weighted;
+      out[k] = factor * (sum_entries<ColumnSum::dot>(column(j), residual.s + k * job.x.n) - centre * residual.sum[k]) +
+               residual.shift[k] * weighted;
   }
 
   PYESTIM_INLINE void move(int64_t j, const double* change) {
@@ -162,10 +211,10 @@ struct SparseForm {
     for (int32_t k = 0; k < job.descent.n_outputs; ++k) {
       const double step = -change[k] * job.x.factor[job.columns[j]];
       if (step == 0) continue;
-      double* to = s + k * job.x.n;
+      double* to = residual.s + k * job.x.n;
       for (int64_t e = 0; e < own.count; ++e) to[own.row[e]] += step * double(own.value[e]) * job.d[own.row[e]];
-      shift[k] -= step * chosen.centre[j];
-      s_sum[k] -= change[k] * chosen.sum[j];
+      residual.shift[k] -= step * chosen.centre[j];
+      residual.sum[k] -= change[k] * chosen.sum[j];
     }
   }
 
@@ -174,12 +223,11 @@ struct SparseForm {
     const double step = -change * job.x.factor[job.columns[j]];
     double* to = job.r + k * job.x.n;
     for (int64_t e = 0; e < own.count; ++e) to[own.row[e]] += step * double(own.value[e]);
-    r_shift[k] -= step * chosen.centre[j];
+    residual.r_shift[k] -= step * chosen.centre[j];
   }
-  double* r_shift;  // (K,)
   void finish() {
     for (int32_t k = 0; k < job.descent.n_outputs; ++k)
-      for (int64_t i = 0; i < job.x.n; ++i) job.r[k * job.x.n + i] += r_shift[k];
+      for (int64_t i = 0; i < job.x.n; ++i) job.r[k * job.x.n + i] += residual.r_shift[k];
   }
 };
 
@@ -198,8 +246,9 @@ void centre_residuals(const ColumnDescentJob& job, double d_sum) {
 
 // Passes, then the residual and the intercept at the new beta.
 template <class Form>
-void solve(Form& form, const ColumnDescentJob& job, double d_sum, DescentScratch work) {
+void solve(Form form, const ColumnDescentJob& job, DescentScratch work) {
   const Descent& descent = job.descent;
+  for (int64_t j = 0; j < descent.m; ++j) form.measure(j, form.residual.d_sum);
   for (int64_t i = 0; i < descent.n_outputs * descent.m; ++i) form.chosen.start[i] = descent.beta[i];
   descend(form, descent, work);
   for (int64_t j = 0; j < descent.m; ++j) {
@@ -213,7 +262,7 @@ void solve(Form& form, const ColumnDescentJob& job, double d_sum, DescentScratch
     }
   }
   form.finish();
-  centre_residuals(job, d_sum);  // what rounding left
+  centre_residuals(job, form.residual.d_sum);  // what rounding left
 }
 
 int64_t scratch_bytes(const void* any_job) {
@@ -222,7 +271,6 @@ int64_t scratch_bytes(const void* any_job) {
   carve_descent(arena, job.descent);
   carve_chosen(arena, job.descent);
   carve_residual(arena, job);
-  arena.take<double>(3 * job.descent.n_outputs);
   return arena.used;
 }
 
@@ -234,26 +282,22 @@ Status item(const void* any_job, int64_t, void* scratch) {
   Arena arena = arena_at(scratch);
   const DescentScratch work = carve_descent(arena, job.descent);
   const Chosen chosen = carve_chosen(arena, job.descent);
-  double* s = carve_residual(arena, job);
-  double* scalars = arena.take<double>(3 * n_outputs);
-  const double d_sum = sum_of(job.d, n);
-  centre_residuals(job, d_sum);
+  Residual residual = carve_residual(arena, job);
+  residual.d_sum = sum_of(job.d, n);
+  residual.even = even_weight(job.d, n);
+  centre_residuals(job, residual.d_sum);
   for (int64_t k = 0; k < n_outputs; ++k) {
-    for (int64_t i = 0; i < n; ++i) s[k * n + i] = job.d[i] * job.r[k * n + i];
-    scalars[k] = scalars[2 * n_outputs + k] = 0;
-    scalars[n_outputs + k] = sum_of(s + k * n, n);
+    double* s = residual.s + k * n;
+    for (int64_t i = 0; i < n; ++i) s[i] = job.d[i] * job.r[k * n + i];
+    residual.shift[k] = residual.r_shift[k] = 0;
+    residual.sum[k] = sum_of(s, n);
   }
   with_types(job.x, [&](auto in, auto row) {
     using In = decltype(in);
     if (job.x.sparse) {
-      SparseForm<In, decltype(row)> form = {
-          job, chosen, s, scalars, scalars + n_outputs, d_sum, scalars + 2 * n_outputs};
-      for (int64_t j = 0; j < job.descent.m; ++j) form.measure(j, d_sum);
-      solve(form, job, d_sum, work);
+      solve(SparseForm<In, decltype(row)>{{job, chosen, residual}}, job, work);
     } else {
-      DenseForm<In> form = {job, chosen, s};
-      for (int64_t j = 0; j < job.descent.m; ++j) form.measure(j, d_sum);
-      solve(form, job, d_sum, work);
+      solve(DenseForm<In>{{job, chosen, residual}}, job, work);
     }
   });
   return Status::ok;

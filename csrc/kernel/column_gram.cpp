@@ -17,6 +17,8 @@ namespace {
 #include "kernel/column.hpp"
 
 constexpr int64_t block_rows = 512;
+// Distance between columns in cache: one line more than the block, else all of them fall on the same sets.
+constexpr int64_t apart = block_rows + 8;
 constexpr int tile_left = 3, tile_right = 4;
 static_assert(gram_panel % tile_left == 0);
 
@@ -31,35 +33,44 @@ Piece piece_of(const ColumnGramJob& job, int64_t index) {
   const int64_t n_right = (job.m_right + job.cut.block_columns - 1) / job.cut.block_columns;
   const int64_t part = index / job.cut.n_blocks, block = index % job.cut.n_blocks;
   const int64_t row = part * job.cut.part_rows, left = block / n_right * gram_panel;
-  const int64_t right = block % n_right * job.cut.block_columns;
-  return {row,
-          smaller(row + job.cut.part_rows, job.x.n),
-          left,
-          smaller(left + gram_panel, job.m_left),
-          right,
-          smaller(right + job.cut.block_columns, job.m_right),
-          job.out + part * job.m_left * job.m_right};
+  int64_t right = block % n_right * job.cut.block_columns;
+  const int64_t right_end = smaller(right + job.cut.block_columns, job.m_right);
+  if (job.symmetric && right < left) right = smaller(left, right_end);  // the rest is mirrored
+  return {row,       smaller(row + job.cut.part_rows, job.x.n), left, smaller(left + gram_panel, job.m_left), right,
+          right_end, job.out + part * job.m_left * job.m_right};
 }
 
-// Rows [begin, begin + rows) of column j, centred, times d unless null; zeros up to block_rows.
+// Rows [begin, begin + rows) of a column that lies in one piece, centred, times d unless null.
 template <class In>
-void bring(const ColumnsView& x, int64_t j, int64_t begin, int64_t rows, const double* d, double* to) {
-  const double centre = x.centre[j];
+PYESTIM_INLINE void bring_column(const In* from, double centre, int64_t rows, const double* d, double* to) {
+  const V middle = broadcast(centre);
   int64_t i = 0;
-  if (by_columns(x)) {
-    const In* from = dense_column<In>(x, j) + begin;
-    const V middle = broadcast(centre);
-    if (d == nullptr) {
-      for (; i + w <= rows; i += w) store(to + i, load_as<double>(from + i) - middle);
-    } else {
-      for (; i + w <= rows; i += w) store(to + i, (load_as<double>(from + i) - middle) * load(d + begin + i));
+  for (; i + w <= rows; i += w) {
+    const V z = load_as<double>(from + i) - middle;
+    store(to + i, d == nullptr ? z : z * load(d + i));
+  }
+  for (; i < rows; ++i) to[i] = (double(from[i]) - centre) * (d == nullptr ? 1.0 : d[i]);
+}
+
+// The same for some columns, whatever their strides; zeros up to a whole vector. Eight rows at a time: neighbouring
+// columns of a matrix by rows share its lines, and a line of the copy is filled at once.
+template <class In>
+void bring(const ColumnsView& x, const int64_t* columns, int64_t count, int64_t begin, int64_t rows, const double* d,
+           double* to) {
+  constexpr int64_t strip = 8;
+  const double* weight = d == nullptr ? nullptr : d + begin;
+  for (int64_t c = 0; c < count && by_columns(x); ++c)
+    bring_column(dense_column<In>(x, columns[c]) + begin, x.centre[columns[c]], rows, weight, to + c * apart);
+  for (int64_t first = 0; first < rows && !by_columns(x); first += strip) {
+    for (int64_t c = 0; c < count; ++c) {
+      const double centre = x.centre[columns[c]];
+      for (int64_t i = first; i < smaller(first + strip, rows); ++i)
+        to[c * apart + i] =
+            (dense_entry<In>(x, begin + i, columns[c]) - centre) * (weight == nullptr ? 1.0 : weight[i]);
     }
   }
-  for (; i < rows; ++i) {
-    const double z = dense_entry<In>(x, begin + i, j) - centre;
-    to[i] = d == nullptr ? z : z * d[begin + i];
-  }
-  for (; i < block_rows; ++i) to[i] = 0;
+  for (int64_t c = 0; c < count; ++c)
+    for (int64_t i = rows; i < smaller((rows + w - 1) / w * w, block_rows); ++i) to[c * apart + i] = 0;
 }
 
 // out_ab += sum over the block of left_a right_b, for a tile of columns.
@@ -68,12 +79,13 @@ PYESTIM_INLINE void add_tile(const double* left, const double* right, int64_t ro
   V acc[tile_left][tile_right];
   for (int a = 0; a < tile_left; ++a)
     for (int b = 0; b < tile_right; ++b) acc[a][b] = broadcast(0.0);
+  // Fifteen registers hold the sums and the left side; the right side passes through the last one.
   for (int64_t i = 0; i < rows; i += w) {
-    V r[tile_right];
-    for (int b = 0; b < tile_right; ++b) r[b] = load(right + b * block_rows + i);
-    for (int a = 0; a < tile_left; ++a) {
-      const V l = load(left + a * block_rows + i);
-      for (int b = 0; b < tile_right; ++b) acc[a][b] += l * r[b];
+    V l[tile_left];
+    for (int a = 0; a < tile_left; ++a) l[a] = load(left + a * apart + i);
+    for (int b = 0; b < tile_right; ++b) {
+      const V r = load(right + b * apart + i);
+      for (int a = 0; a < tile_left; ++a) acc[a][b] += l[a] * r;
     }
   }
   for (int a = 0; a < tile_left; ++a)
@@ -86,7 +98,7 @@ void add_stripe(const ColumnGramJob& job, const Piece& piece, int64_t right, int
   const int64_t count = smaller(tile_right, piece.right_end - right);
   for (int64_t left = piece.left; left < piece.left_end; left += tile_left) {
     double sums[tile_left][tile_right];
-    add_tile(panel + (left - piece.left) * block_rows, stripe, rows, sums);
+    add_tile(panel + (left - piece.left) * apart, stripe, rows, sums);
     const int64_t n_left = smaller(tile_left, piece.left_end - left);
     for (int64_t a = 0; a < n_left; ++a)
       for (int64_t b = 0; b < count; ++b) piece.out[(left + a) * job.m_right + right + b] += sums[a][b];
@@ -95,16 +107,14 @@ void add_stripe(const ColumnGramJob& job, const Piece& piece, int64_t right, int
 
 template <class In>
 void gram_dense(const ColumnGramJob& job, const Piece& piece, double* scratch) {
-  double *panel = scratch, *stripe = scratch + gram_panel * block_rows;
-  for (int64_t i = 0; i < (gram_panel + tile_right) * block_rows; ++i) scratch[i] = 0;
+  double *panel = scratch, *stripe = scratch + gram_panel * apart;
+  for (int64_t i = 0; i < (gram_panel + tile_right) * apart; ++i) scratch[i] = 0;
   for (int64_t begin = piece.first_row; begin < piece.end_row; begin += block_rows) {
     const int64_t rows = smaller(block_rows, piece.end_row - begin);
-    for (int64_t a = piece.left; a < piece.left_end; ++a)
-      bring<In>(job.x, job.left[a], begin, rows, job.d, panel + (a - piece.left) * block_rows);
+    bring<In>(job.x, job.left + piece.left, piece.left_end - piece.left, begin, rows, job.d, panel);
     for (int64_t right = piece.right; right < piece.right_end; right += tile_right) {
-      const int64_t end = smaller(right + tile_right, piece.right_end);
-      for (int64_t b = right; b < end; ++b)
-        bring<In>(job.x, job.right[b], begin, rows, nullptr, stripe + (b - right) * block_rows);
+      const int64_t count = smaller(tile_right, piece.right_end - right);
+      bring<In>(job.x, job.right + right, count, begin, rows, nullptr, stripe);
       add_stripe(job, piece, right, rows, panel, stripe);
     }
   }
@@ -133,7 +143,7 @@ void gram_sparse(const ColumnGramJob& job, const Piece& piece, double* spread) {
 
 int64_t scratch_bytes(const void* any_job) {
   const ColumnsView& x = as_job(any_job).x;
-  return int64_t(sizeof(double)) * (x.sparse ? x.n : (gram_panel + tile_right) * block_rows);
+  return int64_t(sizeof(double)) * (x.sparse ? x.n : (gram_panel + tile_right) * apart);
 }
 
 double item_flops(const void* any_job) {
@@ -146,7 +156,7 @@ Status item(const void* any_job, int64_t index, void* scratch) {
   const Piece piece = piece_of(job, index);
   for (int64_t a = piece.left; a < piece.left_end; ++a)
     for (int64_t b = piece.right; b < piece.right_end; ++b) piece.out[a * job.m_right + b] = 0;
-  if (job.symmetric && piece.right_end <= piece.left) return Status::ok;
+  if (piece.right == piece.right_end) return Status::ok;
   with_types(job.x, [&](auto in, auto row) {
     using In = decltype(in);
     if (job.x.sparse) {

@@ -28,53 +28,110 @@ Piece piece_of(const ColumnSumsJob& job, int64_t index) {
           job.out + part * job.n_vectors * job.m};
 }
 
-// Columns in one piece each: four at a time, so that r is read once for them.
+constexpr int together = 4;     // columns that share a reading of the vectors
+constexpr int64_t near = 1024;  // rows of them that stay in cache while one vector after the other passes
+
+// Adds rows [begin, begin + rows) of four columns times `Vectors` vectors from k on.
+template <ColumnSum Kind, int Vectors, class In>
+PYESTIM_INLINE void add_tile(const ColumnSumsJob& job, const In* const* x, const double* centre, int32_t k,
+                             int64_t begin, int64_t rows, int count, double* out) {
+  const double* r[Vectors];
+  for (int v = 0; v < Vectors; ++v) r[v] = job.r + (k + v) * job.x.n + begin;
+  double sum[Vectors][together];
+  sum_tile<Kind, together, Vectors, Vectors == 1 ? 2 : 1>(x, centre, r, rows, sum);
+  for (int v = 0; v < Vectors; ++v)
+    for (int c = 0; c < count; ++c) out[(k + v) * job.m + c] += sum[v][c];
+}
+
+// Columns in one piece each.
 template <ColumnSum Kind, class In>
 void sum_by_columns(const ColumnSumsJob& job, const Piece& piece) {
-  constexpr int together = 4;
   for (int64_t first = piece.first; first < piece.end; first += together) {
     const int count = int(smaller(together, piece.end - first));
-    const In* x[together];
-    double centre[together], sum[together];
+    const In* column[together];
+    double centre[together];
     for (int c = 0; c < together; ++c) {
       const int64_t j = column_number(job.columns, first + (c < count ? c : 0));
-      x[c] = dense_column<In>(job.x, j) + piece.first_row;
+      column[c] = dense_column<In>(job.x, j);
       centre[c] = job.x.centre[j];
     }
-    for (int32_t k = 0; k < job.n_vectors; ++k) {
-      sum_columns<Kind, together, 2>(x, centre, job.r + k * job.x.n + piece.first_row, piece.rows, sum);
-      for (int c = 0; c < count; ++c) piece.out[k * job.m + first + c] = sum[c];
+    for (int64_t i = piece.first_row; i < piece.first_row + piece.rows; i += near) {
+      const int64_t rows = smaller(near, piece.first_row + piece.rows - i);
+      const In* x[together];
+      for (int c = 0; c < together; ++c) x[c] = column[c] + i;
+      int32_t k = 0;
+      for (; k + 3 <= job.n_vectors; k += 3) add_tile<Kind, 3>(job, x, centre, k, i, rows, count, piece.out + first);
+      for (; k < job.n_vectors; ++k) add_tile<Kind, 1>(job, x, centre, k, i, rows, count, piece.out + first);
     }
   }
+}
+
+// Adds `Rows` rows from i on, all columns of the piece, to the sums of vector k.
+template <ColumnSum Kind, int Rows, class In>
+PYESTIM_INLINE void add_rows(const ColumnSumsJob& job, const Piece& piece, int64_t i, int32_t k) {
+  const In* x[Rows];
+  double r[Rows];
+  for (int t = 0; t < Rows; ++t) {
+    x[t] = dense_row<In>(job.x, i + t);
+    r[t] = job.r[k * job.x.n + i + t];
+  }
+  double* out = piece.out + k * job.m;
+  const double* centre = job.x.centre;
+  int64_t c = piece.first;
+  for (; c + w <= piece.end; c += w) {
+    V sum = load(out + c);
+    const V middle = load(centre + c);
+    for (int t = 0; t < Rows; ++t) sum += Term<Kind>::of(load_as<double>(x[t] + c) - middle, broadcast(r[t]));
+    store(out + c, sum);
+  }
+  for (; c < piece.end; ++c)
+    for (int t = 0; t < Rows; ++t) out[c] += Term<Kind>::of(double(x[t][c]) - centre[c], r[t]);
+}
+
+// A block of columns of the next rows is far from that of these: too far for the hardware to foresee.
+template <class In>
+PYESTIM_INLINE void fetch_rows([[maybe_unused]] const ColumnsView& x, [[maybe_unused]] const Piece& piece,
+                               [[maybe_unused]] int64_t i, [[maybe_unused]] int64_t count) {
+#if defined(__GNUC__)
+  const int64_t end = piece.first_row + piece.rows;
+  for (int64_t row = i; row < i + count && row < end; ++row) {
+    const char* at = reinterpret_cast<const char*>(dense_row<In>(x, row) + piece.first);
+    for (int64_t byte = 0; byte < (piece.end - piece.first) * int64_t(sizeof(In)); byte += 64)
+      __builtin_prefetch(at + byte);
+  }
+#endif
 }
 
 // Rows in one piece each, all columns: the sums of a block of columns stay in cache while the rows pass.
 template <ColumnSum Kind, class In>
 void sum_by_rows(const ColumnSumsJob& job, const Piece& piece) {
-  for (int32_t k = 0; k < job.n_vectors; ++k) {
-    double* out = piece.out + k * job.m;
-    for (int64_t c = piece.first; c < piece.end; ++c) out[c] = 0;
-    for (int64_t i = piece.first_row; i < piece.first_row + piece.rows; ++i) {
-      const In* x = &dense_column<In>(job.x, 0)[0];
-      x = reinterpret_cast<const In*>(reinterpret_cast<const char*>(x) + i * job.x.row_stride);
-      const double r = job.r[k * job.x.n + i];
-      int64_t c = piece.first;
-      for (; c + w <= piece.end; c += w)
-        store(out + c, load(out + c) + Term<Kind>::of(load_as<double>(x + c) - load(job.x.centre + c), broadcast(r)));
-      for (; c < piece.end; ++c) out[c] += Term<Kind>::of(double(x[c]) - job.x.centre[c], r);
-    }
+  constexpr int64_t rows = 8;
+  const int64_t end = piece.first_row + piece.rows;
+  int64_t i = piece.first_row;
+  for (; i + rows <= end; i += rows) {
+    fetch_rows<In>(job.x, piece, i + rows, rows);
+    for (int32_t k = 0; k < job.n_vectors; ++k) add_rows<Kind, rows, In>(job, piece, i, k);
   }
+  for (; i < end; ++i)
+    for (int32_t k = 0; k < job.n_vectors; ++k) add_rows<Kind, 1, In>(job, piece, i, k);
 }
 
+// Chosen columns of rows, or any strides: entry by entry, in the order of the memory.
 template <ColumnSum Kind, class In>
 void sum_anyhow(const ColumnSumsJob& job, const Piece& piece) {
+  const ColumnsView& x = job.x;
+  const int64_t begin = piece.first_row, end = begin + piece.rows;
   for (int32_t k = 0; k < job.n_vectors; ++k) {
     double* out = piece.out + k * job.m;
-    for (int64_t c = piece.first; c < piece.end; ++c) out[c] = 0;
-    for (int64_t i = piece.first_row; i < piece.first_row + piece.rows; ++i) {
+    const double* r = job.r + k * x.n;
+    for (int64_t c = piece.first; c < piece.end && !row_major(x); ++c) {
+      const int64_t j = column_number(job.columns, c);
+      out[c] = sum_strided<Kind, In>(x, j, x.centre[j], r, begin, end);
+    }
+    for (int64_t i = begin; i < end && row_major(x); ++i) {
       for (int64_t c = piece.first; c < piece.end; ++c) {
         const int64_t j = column_number(job.columns, c);
-        out[c] += Term<Kind>::of(dense_entry<In>(job.x, i, j) - job.x.centre[j], job.r[k * job.x.n + i]);
+        out[c] += Term<Kind>::of(dense_entry<In>(x, i, j) - x.centre[j], r[i]);
       }
     }
   }
@@ -120,6 +177,8 @@ Status item(const void* any_job, int64_t index, void*) {
   const ColumnSumsJob& job = as_job(any_job);
   const Piece piece = piece_of(job, index);
   const bool square = job.sum == ColumnSum::square;
+  for (int32_t k = 0; k < job.n_vectors; ++k)
+    for (int64_t c = piece.first; c < piece.end; ++c) piece.out[k * job.m + c] = 0;
   with_types(job.x, [&](auto in, auto row) {
     using In = decltype(in);
     using Index = decltype(row);

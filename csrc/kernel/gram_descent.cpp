@@ -17,6 +17,8 @@ namespace {
 //
 #include "kernel/column.hpp"
 //
+#include "kernel/anderson.hpp"
+//
 #include "kernel/descent.hpp"
 
 const GramDescentJob& as_job(const void* job) { return *static_cast<const GramDescentJob*>(job); }
@@ -24,7 +26,10 @@ const GramDescentJob& as_job(const void* job) { return *static_cast<const GramDe
 // The gradient q - G beta of every coordinate is kept.
 struct GramForm {
   const double* gram;
-  double* left;  // (K, m)
+  const double* linear;
+  const double* beta;
+  double* left;   // (K, m)
+  double* saved;  // (K, m)
   int64_t m;
   int32_t n_outputs;
 
@@ -36,14 +41,32 @@ struct GramForm {
     for (int32_t k = 0; k < n_outputs; ++k)
       if (change[k] != 0) step_along(gram + j * m, 0.0, -change[k], left + k * m, m);
   }
+
+  // beta' G beta / 2 - q' beta = -beta' (q + left) / 2
+  double loss() const {
+    double sum = 0;
+    for (int64_t i = 0; i < n_outputs * m; ++i) sum -= beta[i] * (linear[i] + left[i]);
+    return sum / 2;
+  }
+  void save() {
+    for (int64_t i = 0; i < n_outputs * m; ++i) saved[i] = left[i];
+  }
+  void restore() {
+    for (int64_t i = 0; i < n_outputs * m; ++i) left[i] = saved[i];
+  }
 };
 
-double* carve_left(Arena& arena, const Descent& job) { return arena.take<double>(job.n_outputs * job.m); }
+GramForm carve_form(Arena& arena, const GramDescentJob& job) {
+  const int64_t size = job.descent.n_outputs * job.descent.m;
+  double* left = arena.take<double>(size);
+  double* saved = arena.take<double>(size);
+  return {job.gram, job.linear, job.descent.beta, left, saved, job.descent.m, job.descent.n_outputs};
+}
 
 int64_t scratch_bytes(const void* job) {
   Arena arena = arena_at(nullptr);
   carve_descent(arena, as_job(job).descent);
-  carve_left(arena, as_job(job).descent);
+  carve_form(arena, as_job(job));
   return arena.used;
 }
 
@@ -54,7 +77,7 @@ Status item(const void* any_job, int64_t, void* scratch) {
   const Descent& descent = job.descent;
   Arena arena = arena_at(scratch);
   const DescentScratch work = carve_descent(arena, descent);
-  GramForm form = {job.gram, carve_left(arena, descent), descent.m, descent.n_outputs};
+  GramForm form = carve_form(arena, job);
   for (int64_t i = 0; i < descent.n_outputs * descent.m; ++i) form.left[i] = job.linear[i];
   for (int64_t j = 0; j < descent.m; ++j)
     for (int32_t k = 0; k < descent.n_outputs; ++k)

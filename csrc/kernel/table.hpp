@@ -218,7 +218,7 @@ struct ColumnTimesJob {
   int64_t m;
   int32_t n_vectors;
   const double* beta;  // (K, m)
-  double* out;         // (K, n)
+  double* out;         // (blocks, K, n)
   Cut cut;             // sparse: one part
 };
 

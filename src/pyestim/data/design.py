@@ -6,7 +6,6 @@ as it is, dense in any order or compressed by columns; centre and scale are part
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,11 @@ DOUBLE_EPS = 2.0**-52
 #: A column of equal numbers has a standard deviation of at most this many units in the last
 #: place of its mean: that is what rounding the mean leaves.
 CONSTANT_ULPS = 2.0
+
+#: Share of the columns below which those of a matrix that is stored by rows are read one by one.
+SPARSE_BETA = 0.2
+#: Bytes of a working set that may be copied, so that its columns lie in one piece.
+LARGEST_COPY = 1 << 27
 
 Chosen = NDArray[np.int64]
 
@@ -83,12 +87,19 @@ class Design:
         constant = self.sd == 0
         self.centre = self.mean if centre else np.zeros(self.p)
         self.scale = np.where(constant, 1.0, self.sd) if scale else np.ones(self.p)
-        self.columns = self._columns(self.centre, 1 / self.scale)
+        # A constant column minus its mean is zero, whatever rounding would leave of it.
+        self._factor = np.where(constant, 0.0, 1 / self.scale) if centre else 1 / self.scale
+        self.columns = self._columns(self.centre, self._factor)
 
     @property
     def is_sparse(self) -> bool:
         """Whether only entries that are not zero are stored."""
         return self._parts[1] is not None
+
+    @property
+    def _by_rows(self) -> bool:
+        values, rows, _ = self._parts
+        return rows is None and values.strides[0] != values.itemsize and self.n > 1
 
     # -- products -------------------------------------------------------------------------------
 
@@ -108,7 +119,8 @@ class Design:
         beta = np.asarray(beta, dtype=np.float64)
         chosen = self._chosen(columns)
         used = np.flatnonzero(beta if beta.ndim == 1 else beta.any(axis=1))
-        if len(used) < len(beta):
+        # Rows in one piece are read faster whole, unless few of their entries count.
+        if len(used) < len(beta) * (SPARSE_BETA if self._by_rows else 1.0):
             chosen = used if chosen is None else chosen[used]
             beta = beta[used]
         out = np.empty((1 if beta.ndim == 1 else beta.shape[1], self.n))
@@ -118,13 +130,28 @@ class Design:
 
     def gram(self, row_weights: Vector, A: Chosen, B: Chosen | None = None) -> Vector:
         """Return ``X~_A' diag(row_weights) X~_B`` (|A|, |B|); B defaults to A, then symmetric."""
-        left = self._chosen(A)
-        right = self._chosen(B)
-        assert left is not None
+        both = np.asarray(A if B is None else np.concatenate([A, B]), dtype=np.int64)
+        columns, place = self.working_set(both)
+        left, right = place[: len(A)], None if B is None else place[len(A) :]
         out = np.empty((len(left), len(left if right is None else right)))
         weights = np.ascontiguousarray(row_weights, dtype=np.float64)
-        _core.native.column_gram(_core.context(), self.columns, weights, left, right, out)
+        _core.native.column_gram(_core.context(), columns, weights, left, right, out)
         return out
+
+    def working_set(self, columns: Chosen) -> tuple[Any, Chosen]:
+        """Return native columns that engines read fast, and the places of ``columns`` in them.
+
+        A matrix that is stored by columns is its own working set. Where it is stored by rows, the
+        chosen columns are copied into one piece each, unless they are too many.
+        """
+        chosen = np.ascontiguousarray(columns, dtype=np.int64)
+        if not self._by_rows or len(chosen) * self.n * self.dtype.itemsize > LARGEST_COPY:
+            return self.columns, chosen
+        copy = np.asfortranarray(self._parts[0][:, chosen])
+        centre, factor = self.centre[chosen], self._factor[chosen]
+        return _core.native.Columns(copy, None, None, self.n, centre, factor), np.arange(
+            len(chosen)
+        )
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -171,13 +198,28 @@ class Design:
         variance = self._sums(squares, self.weight, None, of=self._columns(mean, one))
         self._check_finite(variance)
         sd = np.sqrt(variance)
-        # The mean of a sparse column is not corrected, and is off by the random walk of a sum.
-        ulps = CONSTANT_ULPS + (sqrt(self.n) if self.is_sparse else 0.0)
-        constant = sd <= ulps * DOUBLE_EPS * np.abs(mean)
         first = int(np.argmax(self.weight > 0))
-        for j in np.flatnonzero(constant).tolist():
+        for j in self._constant(mean, sd).tolist():
             mean[j] = self._entry(first, j)  # exactly the constant: centred columns are zero
-        return mean, np.where(constant, 0.0, sd)
+            sd[j] = 0.0
+        return mean, sd
+
+    def _constant(self, mean: Vector, sd: Vector) -> NDArray[np.intp]:
+        """Columns that do not vary over the rows that count."""
+        _, rows, starts = self._parts
+        if rows is None:
+            return np.flatnonzero(sd <= CONSTANT_ULPS * DOUBLE_EPS * np.abs(mean))
+        # The mean of a sparse column is not corrected; but hardly any column is full.
+        counts = self.weight > 0
+        full = np.flatnonzero((np.diff(starts) >= counts.sum()) & (sd > 0)).tolist()
+        columns = [j for j in full if self._is_one_number(j, counts)]
+        return np.concatenate([np.flatnonzero(sd == 0), columns]).astype(np.intp)
+
+    def _is_one_number(self, j: int, counts: NDArray[np.bool_]) -> bool:
+        values, rows, starts = self._parts
+        own = slice(starts[j], starts[j + 1])
+        present = values[own][counts[rows[own]]]
+        return len(present) == counts.sum() and bool((present == present[0]).all())
 
     def _entry(self, i: int, j: int) -> float:
         values, rows, starts = self._parts
