@@ -6,18 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from pyestim._core import build_info, get_num_threads, set_num_threads
 from pyestim._version import __version__
+from pyestim.estimators._glm_path import GLMPath, glm_path
 from pyestim.estimators.gaussian_mixture import GaussianMixture
+from pyestim.estimators.lasso_glm import LassoGLM
+from pyestim.estimators.lasso_glm_cv import LassoGLMCV
 from pyestim.estimators.persistence import load
 
 if TYPE_CHECKING:
     from pyestim import datasets, plot
 
 __all__ = [
+    "GLMPath",
     "GaussianMixture",
+    "LassoGLM",
+    "LassoGLMCV",
     "__version__",
     "build_info",
     "datasets",
     "get_num_threads",
+    "glm_path",
     "load",
     "plot",
     "set_num_threads",

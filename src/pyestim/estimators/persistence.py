@@ -12,11 +12,13 @@ import json
 import math
 import os
 import zlib
+from functools import partial
 from importlib import import_module
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from scipy import sparse
 
 from pyestim._version import __version__
 from pyestim.engine.report import Outcome, Report
@@ -27,7 +29,19 @@ HEADER = "header"
 HEADER_KEYS = {"format", "schema", "class", "version", "params", "state"}
 
 #: Classes that a file may name, and where they are.
-CLASSES = {"GaussianMixture": "pyestim.estimators.gaussian_mixture"}
+CLASSES = {
+    "GaussianMixture": "pyestim.estimators.gaussian_mixture",
+    "LassoGLM": "pyestim.estimators.lasso_glm",
+    "LassoGLMCV": "pyestim.estimators.lasso_glm_cv",
+}
+
+#: Records of named fields that a file may hold, by tag, and where they are.
+RECORDS = {
+    "report": ("pyestim.engine.report", "Report"),
+    "glm_report": ("pyestim.estimators._glm_report", "GLMReport"),
+    "glm_path": ("pyestim.estimators._glm_path", "GLMPath"),
+}
+_TAG_OF = {name: tag for tag, (_, name) in RECORDS.items()}
 
 #: Kinds of numpy arrays that go into a file: bool, integers, floats.
 ARRAY_KINDS = "biuf"
@@ -158,10 +172,17 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], what: str, owner: str) ->
     if isinstance(value, (list, tuple)):
         tag = "list" if isinstance(value, list) else "tuple"
         return {tag: [_encode(item, arrays, what, owner) for item in value]}
-    if isinstance(value, Report):
+    if dataclasses.is_dataclass(value) and type(value).__name__ in _TAG_OF:
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        fields["outcome"] = value.outcome.name
-        return {"report": {k: _encode(v, arrays, what, owner) for k, v in fields.items()}}
+        if isinstance(value, Report):
+            fields["outcome"] = value.outcome.name
+        encoded = {k: _encode(v, arrays, what, owner) for k, v in fields.items()}
+        return {_TAG_OF[type(value).__name__]: encoded}
+    if isinstance(value, dict):
+        return {"table": {str(k): _encode(v, arrays, what, owner) for k, v in value.items()}}
+    if sparse.issparse(value) and value.format == "csc":
+        parts = [value.data, value.indices, value.indptr, list(value.shape)]
+        return {"csc": [_encode(part, arrays, what, owner) for part in parts]}
     if isinstance(value, np.ndarray):
         if value.dtype.kind in ARRAY_KINDS:
             name = f"a{len(arrays)}"
@@ -199,7 +220,11 @@ class _Reader:
             return entry
         if isinstance(entry, dict) and len(entry) == 1:
             ((tag, content),) = entry.items()
-            decode = getattr(self, f"_{tag}", None) if tag in _TAGS else None
+            decode: Any = None
+            if tag in RECORDS:
+                decode = partial(self.record, tag)
+            elif tag in _TAGS:
+                decode = getattr(self, f"_{tag}")
             if decode is not None:
                 try:
                     return decode(content)
@@ -232,10 +257,22 @@ class _Reader:
         self.used.add(content)
         return array
 
-    def _report(self, content: dict[str, Any]) -> Report:
-        fields = {key: self.value(item) for key, item in content.items()}
-        fields["outcome"] = Outcome[fields["outcome"]]
-        return Report(**fields)
+    def _table(self, content: dict[str, Any]) -> dict[str, Any]:
+        return {key: self.value(item) for key, item in content.items()}
+
+    def _csc(self, content: list[Any]) -> Any:
+        data, indices, indptr, shape = (self.value(part) for part in content)
+        matrix = sparse.csc_array((data, indices, indptr), shape=tuple(shape))
+        matrix.check_format(full_check=True)
+        return matrix
+
+    def record(self, tag: str, content: dict[str, Any]) -> Any:
+        """Build a record of `RECORDS` from its fields."""
+        fields = self._table(content)
+        if tag == "report":
+            fields["outcome"] = Outcome[fields["outcome"]]
+        module, name = RECORDS[tag]
+        return getattr(import_module(module), name)(**fields)
 
 
-_TAGS = {"float", "list", "tuple", "strings", "array", "report"}
+_TAGS = {"float", "list", "tuple", "strings", "array", "table", "csc"}
