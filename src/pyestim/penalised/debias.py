@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,10 +83,11 @@ def _nodewise(design: Design, j: int, x: Array) -> list[tuple[float, Array]]:
 
 
 def scaled_noise(problem: Problem, n: float) -> float:
-    """Standard deviation of the noise by the scaled Lasso, corrected for the columns in use.
+    """Standard deviation of the noise by least squares after the scaled Lasso.
 
-    Fixed point of ``sigma = |r(sigma lambda_0)|`` with ``lambda_0 = sqrt(2 log p / n)``; the
-    residual sum of squares at it is divided by n less the number of coefficients.
+    Fixed point of ``sigma = |r(sigma lambda_0)|`` with ``lambda_0 = sqrt(2 log p / n)``, whose
+    residuals are too large by what the penalty shrinks; those of least squares on the columns that
+    it chose are not, divided by n less their number.
 
     References
     ----------
@@ -94,11 +95,17 @@ def scaled_noise(problem: Problem, n: float) -> float:
     """
     unit = np.sqrt(2.0 * np.log(max(problem.design.p, 2)) / n)
     sigma = np.sqrt(2.0 * problem.null.value)
-    used = 0
+    columns = np.zeros(0, dtype=np.int64)
     for _ in range(50):
         alpha = np.array([unit * sigma])
         point = solve_path(problem, alpha, tol=TOL_NODEWISE, max_iter=MAX_ITER).points[0]
-        before, sigma, used = sigma, np.sqrt(2.0 * point.loss), len(point.columns)
+        before, sigma, columns = sigma, np.sqrt(2.0 * point.loss), point.columns
         if abs(sigma - before) <= 1e-4 * before:
             break
-    return float(sigma * np.sqrt(n / max(n - used - problem.fit_intercept, 1.0)))
+    left = n - len(columns) - problem.fit_intercept
+    if left < n / 2:  # chosen too much for least squares
+        return float(sigma)
+    charge = np.full(problem.design.p, np.inf)
+    charge[columns] = 0.0
+    again = replace(problem, l1=charge, l2=np.zeros(problem.design.p))
+    return float(np.sqrt(2.0 * again.null.value * n / left))
