@@ -93,8 +93,11 @@ def scikit_learn(
         )
         fits = [model.set_params(C=1 / (len(y) * a)).fit(X, y).coef_.ravel() for a in alphas]
         return np.stack(fits, axis=1)
-    gram = X.shape[0] > X.shape[1]
-    return lasso_path(X, y, alphas=alphas, tol=tol, precompute=gram, max_iter=100_000)[1]
+    many: dict[str, Any] = {"max_iter": 100_000, "copy_X": False, "check_input": False}
+    tall = X.shape[0] > X.shape[1]
+    if tall:
+        many |= {"precompute": X.T @ X, "Xy": X.T @ y}
+    return lasso_path(X, y, alphas=alphas, tol=tol, **many)[1]
 
 
 def glum(case: LassoCase, X: Any, y: Array, alphas: Array, tol: float, threads: int) -> Array:

@@ -13,7 +13,7 @@ from interpreter import run_python
 from scipy.stats import multivariate_normal
 
 import pyestim
-from benchmarks import compare, gaps, main, measure, report, steps, whole
+from benchmarks import compare, gaps, main, measure, report, steps, text, whole
 from benchmarks.cases import GAP_CASES, STEP_CASES, Case, kmeans_start
 from benchmarks.direct import DirectFit
 from benchmarks.objective import mean_log_likelihood
@@ -187,7 +187,7 @@ def test_reports_tell_misses(gap_record, tmp_path):
 
 
 def test_numbers_have_three_digits():
-    shown = [report._number(value) for value in (1234.0, 56.78, 0.012345, 0.0, float("nan"), None)]
+    shown = [text.number(value) for value in (1234.0, 56.78, 0.012345, 0.0, float("nan"), None)]
     assert shown == ["1234", "56.8", "0.0123", "0", "-", "-"]
 
 
