@@ -289,4 +289,5 @@ def points(
                 break
             done += 1
             yield last
-    yield from newton_path(problem, alphas[done:], gap, max_iter, last)
+    if done < len(alphas):
+        yield from newton_path(problem, alphas[done:], gap, max_iter, last)
