@@ -23,14 +23,16 @@ from pyestim.penalised.problem import Problem, lambda_max, pull
 #: Share of the gap asked for at which a working set counts as solved.
 INNER_SHARE = 0.5
 #: A step ends when the violation of the model's conditions is this share of that at its start.
-FORCING = 0.03
+FORCING = 1e-3
 #: Share of the gap that the violations of the last step may cost.
-VIOLATION_SHARE = 0.25
+VIOLATION_SHARE = 0.5
 #: Armijo's share of the expected decrease; halvings of a step.
 ARMIJO, MAX_HALVINGS = 1e-4, 40
 #: Rounding of the objective, relative; a decrease expected below so many of it cannot be seen, and
 #: then the step counts if it lowers the gap. So many steps may not do so in a row.
 ROUNDING, UNSEEN, MAX_IDLE = 2e-15, 100.0, 4
+#: Points that a prediction looks back on.
+TRAIL = 3
 #: A loss above the saturated one by less than this share of the null model's is a perfect fit.
 PERFECT = 1e-9
 
@@ -66,7 +68,7 @@ def newton_path(
 
 @dataclass
 class Trail:
-    """Last two solutions, for the prediction of the next."""
+    """A solution, for the prediction of the next."""
 
     alpha: float
     beta: Vector
@@ -125,7 +127,9 @@ class NewtonPath:
             self.predict(problem, alpha)
         solved = Solve(self, problem, self.strong(problem, alpha)).run()
         found = solved.certificate
-        self.trail = [*self.trail[-1:], Trail(alpha, self.at.beta, self.at.intercept)]
+        if self.trail and not alpha < self.trail[-1].alpha:
+            self.trail = []
+        self.trail = [*self.trail[1 - TRAIL :], Trail(alpha, self.at.beta, self.at.intercept)]
         self.alpha = alpha
         at = self.at
         columns = np.flatnonzero(at.beta if at.beta.ndim == 1 else at.beta.any(axis=1))
@@ -153,18 +157,31 @@ class NewtonPath:
         return (kept | used) & (w.lower < w.upper)
 
     def predict(self, problem: Problem, alpha: float) -> None:
-        """Follow the chord through the last two points, if that lowers the objective."""
-        if len(self.trail) < 2 or self.trail[0].alpha <= self.trail[1].alpha:
+        """Follow the curve through the last points, if that lowers the objective."""
+        if len(self.trail) < 2:
             return
-        before, last = self.trail
-        ahead = (last.alpha - alpha) / (before.alpha - last.alpha)
-        beta = last.beta + ahead * (last.beta - before.beta)
-        beta = np.where(beta * last.beta > 0, beta, 0.0)
-        beta = clipped(problem, beta)
-        intercept = last.intercept + ahead * (last.intercept - before.intercept)
-        guess = evaluate(problem, beta, intercept)
+        shares = extrapolation([point.alpha for point in self.trail], alpha)
+        beta = sum(share * point.beta for share, point in zip(shares, self.trail, strict=True))
+        beta = clipped(problem, np.where(beta * self.trail[-1].beta > 0, beta, 0.0))
+        intercepts = (share * p.intercept for share, p in zip(shares, self.trail, strict=True))
+        guess = evaluate(problem, beta, sum(intercepts))
         if objective_of(problem, guess) < objective_of(problem, self.at):
             self.at = guess
+
+
+def extrapolation(alphas: list[float], alpha: float) -> list[float]:
+    """Lagrange's weights of points at ``alphas`` for the value at ``alpha``, in logarithms."""
+    at = np.log(np.array(alphas))
+    shares = []
+    for k, own in enumerate(at):
+        others = np.delete(at, k)
+        shares.append(float(np.prod((np.log(alpha) - others) / (own - others))))
+    return shares
+
+
+def zeros(beta: Vector) -> Any:
+    """Rows without a coefficient."""
+    return beta == 0.0 if beta.ndim == 1 else ~beta.any(axis=1)
 
 
 def clipped(problem: Problem, beta: Vector) -> Vector:
@@ -282,7 +299,10 @@ class Solve:
             if not problem.penalty.convex:
                 least = VIOLATION_SHARE * target * path.largest
             tolerance = max(FORCING * violation, min(least, violation))
-            direction = path.step(problem, at, columns, weights, tolerance)
+            settled = found is not None and bool(
+                np.all(pull(problem, correlation, weights)[zeros(beta)] <= weights.l1[zeros(beta)])
+            )
+            direction = path.step(problem, at, columns, weights, tolerance, settled)
             moved = line_search(problem, at, columns, direction)
             self.n_iter += 1
             if moved is None:

@@ -11,6 +11,7 @@ from pyestim import _core
 from pyestim.engine.stats import Vector
 from pyestim.penalised.datafit_cox import Cox
 from pyestim.penalised.gap import Evaluation
+from pyestim.penalised.newton_support import Model, SupportNewton
 from pyestim.penalised.null import basis, reduced_hessian, solve_symmetric
 from pyestim.penalised.penalty import Weights
 from pyestim.penalised.problem import Problem
@@ -20,6 +21,8 @@ from pyestim.penalised.problem import Problem
 LEAST_CURVATURE = 1e-6
 #: Passes of coordinate descent in one model; what is left is for the next model.
 MAX_EPOCHS = 2000
+#: Passes between two solves on the support, and how often they take turns.
+FEW_EPOCHS, MAX_TURNS = 4, 30
 #: Cox: up to so many columns in a working set the exact Hessian is formed.
 MOST_EXACT_COLUMNS = 400
 #: Groups: up to so many coefficients that are not zero Newton's method is used on them.
@@ -38,12 +41,21 @@ class Direction:
 
 
 class Step(Protocol):
-    """Minimise a model around a point, to a violation of its conditions of about ``tolerance``."""
+    """Minimise a model around a point, to a violation of its conditions of about ``tolerance``.
+
+    ``settled`` says that the coefficients which are zero meet their conditions at that point.
+    """
 
     name: str
 
     def __call__(
-        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+        self,
+        problem: Problem,
+        at: Evaluation,
+        columns: Any,
+        weights: Weights,
+        tolerance: float,
+        settled: bool,
     ) -> Direction:
         """Direction from ``at``."""
 
@@ -55,8 +67,8 @@ def step_of(problem: Problem) -> Step:
     if problem.datafit.n_outputs > 1:
         return ClassStep()
     if isinstance(problem.datafit, Cox):
-        return CoxStep(problem.datafit)
-    return RowStep()
+        return CoxStep(problem.datafit, problem.design.p)
+    return RowStep(problem.design.p)
 
 
 def descend(
@@ -68,9 +80,10 @@ def descend(
     beta: Vector,
     intercept: Vector,
     tolerance: float,
-) -> None:
-    """Coordinate descent on ``sum d r^2 / 2 + penalty``, in place."""
-    _core.native.coordinate_descent(
+    max_epochs: int = MAX_EPOCHS,
+) -> float:
+    """Coordinate descent on ``sum d r^2 / 2 + penalty``, in place; the last pass's change."""
+    _, change = _core.native.coordinate_descent(
         _core.context(),
         problem.design.columns,
         columns,
@@ -83,10 +96,11 @@ def descend(
         weights.lower if problem.bounded else None,
         weights.upper if problem.bounded else None,
         tolerance,
-        MAX_EPOCHS,
+        max_epochs,
         problem.penalty.code,
         problem.penalty.parameter,
     )
+    return change
 
 
 def raised(curvature: Vector, weight: Vector) -> Vector:
@@ -102,20 +116,59 @@ def working_residual(gradient: Vector, curvature: Vector) -> Vector:
 
 
 class RowStep:
-    """One linear predictor: weighted least squares with the working residual."""
+    """One linear predictor: weighted least squares with the working residual.
+
+    Parameters
+    ----------
+    n_columns : int
+        p of the design.
+    """
 
     name = "coordinate descent"
 
+    def __init__(self, n_columns: int) -> None:
+        self.support = SupportNewton(n_columns)
+
     def __call__(
-        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+        self,
+        problem: Problem,
+        at: Evaluation,
+        columns: Any,
+        weights: Weights,
+        tolerance: float,
+        settled: bool,
     ) -> Direction:
         """Direction from ``at``."""
         curvature = raised(at.curvature, problem.datafit.weight)
         start = working_residual(at.gradient, curvature)
-        residual, beta = start.copy(), at.beta[columns]
-        intercept = np.zeros(1)
-        descend(problem, columns, weights, curvature, residual, beta, intercept, tolerance)
-        return Direction(beta - at.beta[columns], intercept, start - residual)
+        model = Model(
+            *(problem.design, columns, weights, curvature, start.copy(), at.beta[columns]),
+            *(np.zeros(1), problem.fit_intercept),
+        )
+        self.minimise(problem, model, tolerance, settled)
+        change = model.beta - at.beta[columns]
+        return Direction(change, model.intercept, start - model.residual)
+
+    def minimise(self, problem: Problem, model: Model, tolerance: float, settled: bool) -> None:
+        """Few passes to find the support, Newton's method on it, and again until they agree."""
+
+        def passes(most: int) -> float:
+            return descend(
+                *(problem, model.columns, model.weights, model.curvature, model.residual),
+                *(model.beta, model.intercept, tolerance, most),
+            )
+
+        if not problem.penalty.convex:
+            passes(MAX_EPOCHS)
+            return
+        # With the zeros in order already, the rest of the working set need not be read.
+        if settled and self.support.step(model, tolerance):
+            return
+        for _ in range(MAX_TURNS):
+            if passes(FEW_EPOCHS) <= tolerance:
+                return
+            self.support.step(model, tolerance)
+        passes(MAX_EPOCHS)
 
 
 class CoxStep:
@@ -125,20 +178,28 @@ class CoxStep:
     ----------
     datafit : Cox
         Of the problem.
+    n_columns : int
+        p of the design.
     """
 
     name = "coordinate descent"
 
-    def __init__(self, datafit: Cox) -> None:
+    def __init__(self, datafit: Cox, n_columns: int) -> None:
         self.datafit = datafit
-        self.diagonal = RowStep()
+        self.diagonal = RowStep(n_columns)
 
     def __call__(
-        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+        self,
+        problem: Problem,
+        at: Evaluation,
+        columns: Any,
+        weights: Weights,
+        tolerance: float,
+        settled: bool,
     ) -> Direction:
         """Direction from ``at``."""
         if not 0 < columns.size <= min(MOST_EXACT_COLUMNS, problem.design.n):
-            return self.diagonal(problem, at, columns, weights, tolerance)
+            return self.diagonal(problem, at, columns, weights, tolerance, settled)
         X = problem.design.times(np.eye(columns.size), columns)
         means = self.datafit.term_means(at.eta, X)
         gram = problem.design.gram(at.curvature, columns)
@@ -168,7 +229,13 @@ class ClassStep:
     name = "coordinate descent by classes"
 
     def __call__(
-        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+        self,
+        problem: Problem,
+        at: Evaluation,
+        columns: Any,
+        weights: Weights,
+        tolerance: float,
+        settled: bool,
     ) -> Direction:
         """Direction from ``at``."""
         datafit, outputs = problem.datafit, problem.datafit.n_outputs
@@ -205,7 +272,13 @@ class GroupStep:
     name = "coordinate descent by groups"
 
     def __call__(
-        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+        self,
+        problem: Problem,
+        at: Evaluation,
+        columns: Any,
+        weights: Weights,
+        tolerance: float,
+        settled: bool,
     ) -> Direction:
         """Direction from ``at``."""
         bounded = self.descend(problem, at, columns, weights, tolerance)
@@ -218,7 +291,12 @@ class GroupStep:
         return bounded
 
     def descend(
-        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+        self,
+        problem: Problem,
+        at: Evaluation,
+        columns: Any,
+        weights: Weights,
+        tolerance: float,
     ) -> Direction:
         """Minimum of the model with the larger curvature."""
         # 2 p (1 - p) by Gershgorin and 1/2 everywhere: the largest eigenvalue of diag(p) - pp'.
