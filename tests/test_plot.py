@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from pyestim import GaussianMixture
+from pyestim import GaussianMixture, LassoGLMCV, glm_path
 from pyestim.datasets import load_faithful
-from pyestim.plot import ConvergenceDisplay, MixtureDisplay
+from pyestim.plot import ConvergenceDisplay, MixtureDisplay, PathDisplay
 
 matplotlib = pytest.importorskip("matplotlib", reason="pictures need the extra 'plot'")
 matplotlib.use("Agg")
@@ -153,3 +153,53 @@ def test_missing_matplotlib_is_one_clear_sentence(X, display, monkeypatch):
 def test_importing_the_module_does_not_import_matplotlib():
     code = "import sys, pyestim.plot; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def chosen():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((80, 12))
+    y = X[:, :3] @ [2.0, -1.0, 0.5] + rng.standard_normal(80)
+    return LassoGLMCV(n_alphas=30).fit(X, y)
+
+
+def test_path_shows_every_coefficient_that_moves(chosen):
+    display = PathDisplay.from_estimator(chosen).plot()
+    curves = [line for line in display.ax_.lines if len(line.get_xdata()) == len(chosen.alphas_)]
+    assert len(curves) == len(display.names) == np.sum(chosen.coef_path_.any(axis=1))
+    drawn = {tuple(line.get_ydata()) for line in curves}
+    assert drawn == {tuple(row) for row in chosen.coef_path_ if row.any()}
+    assert display.names[:2] == ("x0", "x1")  # the largest first
+    texts = [text.get_text() for text in display.ax_.texts]
+    assert texts[:8].count("x0") == 1
+    assert str(chosen.path_.df[-1]) in texts
+    assert display.ax_.xaxis_inverted()
+    assert display.ax_.get_xscale() == "log"
+
+
+def test_names_beside_the_lines_do_not_overlap(chosen):
+    ax = PathDisplay.from_estimator(chosen).plot().ax_
+    low, high = ax.get_ylim()
+    heights = np.sort([text.xy[1] for text in ax.texts if text.get_text().startswith("x")])
+    # The least distance that the display promises, less rounding.
+    assert np.diff(heights).min() >= 0.045 * (high - low) * (1 - 1e-9)
+
+
+def test_curve_of_cross_validation_and_its_marks(chosen):
+    display = PathDisplay.from_estimator(chosen, kind="cv").plot()
+    line = next(line for line in display.ax_.lines if len(line.get_xdata()) > 2)
+    np.testing.assert_array_equal(line.get_ydata(), chosen.cv_deviance_mean_)
+    marks = {line.get_label(): line.get_xdata()[0] for line in display.ax_.lines}
+    assert marks["rule min"] == chosen.alpha_min_
+    assert marks["rule 1se"] == chosen.alpha_1se_
+
+
+def test_paths_of_classes_and_of_nothing():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((90, 3))
+    y = np.array(["a", "b", "c"])[(X[:, 0] > 0.5) + 1 * (X[:, 1] > 0)]
+    path = glm_path(X, y, "multinomial", n_alphas=5, eps=0.1)
+    display = PathDisplay.from_estimator(path, names=["p", "q", "r"]).plot()
+    assert any(name.startswith("p, ") for name in display.names)
+    nothing = PathDisplay.from_estimator(glm_path(X, X[:, 0], alphas=[1e6])).plot()
+    assert nothing.names == ()

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 
 import numpy as np
 import pytest
 from blobs import blobs
 
 import pyestim
-from pyestim import GaussianMixture
+from pyestim import GaussianMixture, GLMPath, LassoGLM, LassoGLMCV
 
 DOCUMENTED = (
     "pyestim.estimators.gaussian_mixture",
     "pyestim.estimators._gaussian_algebra",
     "pyestim.estimators._density",
     "pyestim.estimators._base",
+    "pyestim.estimators.lasso_glm",
+    "pyestim.estimators.lasso_glm_cv",
     "pyestim.estimators.persistence",
 )
 
@@ -102,6 +105,13 @@ PUBLIC = [
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_methods_are_documented(name):
     assert getattr(GaussianMixture, name).__doc__.strip()
+
+
+@pytest.mark.parametrize("cls", [LassoGLM, LassoGLMCV, GLMPath])
+def test_public_methods_of_penalised_models_are_documented(cls):
+    methods = [n for n in dir(cls) if not n.startswith(("_", "set_", "get_"))]
+    lacking = [n for n in methods if not (inspect.getattr_static(cls, n).__doc__ or "").strip()]
+    assert lacking == []
 
 
 def test_public_names():

@@ -15,6 +15,7 @@ from pyestim.estimators import _glm_checks as checks
 from pyestim.estimators._base import ROW_TYPES, Array, Estimator, shown
 from pyestim.penalised import families
 from pyestim.penalised import penalty as penalties
+from pyestim.penalised.adaptive import adapted
 from pyestim.penalised.datafit import Datafit
 from pyestim.penalised.problem import Problem
 
@@ -184,7 +185,7 @@ class PenalisedGLM(Estimator):
         out = np.isinf(v)
         l1, l2 = (np.where(out, 0.0, v) * share for share in (self.l1_ratio, 1.0 - self.l1_ratio))
         l1[out] = np.inf
-        return Problem(
+        problem = Problem(
             design=design,
             datafit=datafit,
             l1=l1,
@@ -195,3 +196,9 @@ class PenalisedGLM(Estimator):
             offset=data.offset,
             penalty=self._formula(),
         )
+        if self.penalty != "adaptive":
+            return problem
+        try:
+            return adapted(problem, data.weight_sum, data.n_effective, int(self.max_iter))
+        except ValueError as error:
+            raise ValueError(f"{self._name}: {error}") from error

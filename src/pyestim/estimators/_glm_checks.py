@@ -14,7 +14,7 @@ from pyestim.estimators._base import Array, Rule, integer, number, one_of, shown
 
 FAMILIES = ("gaussian", "binomial", "poisson", "gamma", "multinomial", "cox")
 CLASSIFIERS = ("binomial", "multinomial")
-PENALTIES = ("l1", "mcp", "scad", "group")
+PENALTIES = ("l1", "adaptive", "mcp", "scad", "group")
 CRITERIA = ("aic", "bic", "ebic")
 RULES_OF_CV = ("min", "1se", "aic", "bic", "ebic")
 

@@ -129,6 +129,7 @@ def report_of(model: PenalisedGLM, problem: Problem, path: Path, seconds: float)
     """Account of the fits."""
     form = "sparse" if problem.design.is_sparse else "dense"
     names = {"l1": "elastic net" if model.l1_ratio < 1 else "Lasso", "group": "group Lasso"}
+    names["adaptive"] = "adaptive Lasso"
     named = names.get(model.penalty, model.penalty.upper())
     return GLMReport(
         outcome=path.outcome.value,

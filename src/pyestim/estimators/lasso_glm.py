@@ -63,10 +63,12 @@ class LassoGLM(GLMInference):
         Penalty; 0 is plain maximum likelihood.
     l1_ratio : float, default=1.0
         Share of the Lasso in the penalty, from 0 (ridge) to 1.
-    penalty : {"l1", "mcp", "scad", "group"}, default="l1"
-        ``|beta_j|``, or one that shrinks large coefficients less: MCP or SCAD, not convex, of
-        which a local minimum near the Lasso path is found. ``"group"`` (multinomial) takes the
-        Euclidean norm of a column's coefficients over the classes: a column is in or out.
+    penalty : {"l1", "adaptive", "mcp", "scad", "group"}, default="l1"
+        ``|beta_j|``, or one that shrinks large coefficients less: ``"adaptive"`` divides it by
+        the coefficient of a first Lasso (the one that BIC chooses; what it leaves out stays out);
+        MCP and SCAD are not convex, and a local minimum near the Lasso path is found. ``"group"``
+        (multinomial) takes the Euclidean norm of a column's coefficients over the classes: a
+        column is in or out.
     concavity : float, optional
         Shape of MCP (above 1, default 3) and SCAD (above 2, default 3.7).
     penalty_weights : array-like of shape (p,), optional

@@ -26,7 +26,7 @@ class PathDisplay:
     """A path of penalised fits: large penalties at the left, small ones at the right.
 
     `kind="coefficients"`: one line for each coefficient that is ever different from zero; the
-    largest ones at the smallest penalty carry their names. `kind="cv"`: the held-out deviance
+    largest ones carry their names. `kind="cv"`: the held-out deviance
     with bars of one standard error. Dashed and dotted lines mark the penalties of the rules "min"
     and "1se", the numbers at the upper edge count the coefficients that are not zero.
 
@@ -137,7 +137,7 @@ class PathDisplay:
 
     @classmethod
     def _curves(cls, path: Any, names: Any) -> tuple[Array, tuple[str, ...]]:
-        """Coefficients that are ever different from zero, the largest at the end first."""
+        """Coefficients that are ever different from zero, the largest first."""
         p, classes = path.n_features, path.classes
         names = [f"x{j}" for j in range(p)] if names is None else [str(name) for name in names]
         if len(names) != p:
@@ -148,7 +148,7 @@ class PathDisplay:
         coefs = path.sparse_coefs.tocsr()  # (p or K p, n_alphas); the rows of one class in a block
         moving = np.flatnonzero(np.diff(coefs.indptr))
         curves: Array = coefs[moving].toarray().T
-        order = np.argsort(-np.abs(curves[-1] if len(curves) else 0), kind="stable")[:_MAX_LINES]
+        order = np.argsort(-np.abs(curves).max(axis=0, initial=0), kind="stable")[:_MAX_LINES]
         labels = [
             names[row % p] if coefs.shape[0] == p else f"{names[row % p]}, {classes[row // p]}"
             for row in moving[order]
