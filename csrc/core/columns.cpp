@@ -12,17 +12,19 @@ namespace {
 
 // Items that share the work well among threads.
 constexpr int64_t wanted_items = 32;
-// Rows of a part at least: adding the parts must not cost.
-constexpr int64_t least_part_rows = 4096;
+// Numbers that all copies of a result may take together.
+constexpr int64_t most_numbers = int64_t{1} << 22;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Parts of the rows where blocks of columns alone are too few.
-void cut_rows(Cut& cut, const ColumnsView& x) {
-  const int64_t most = x.sparse ? 1 : std::max<int64_t>(1, x.n / least_part_rows);
+// Copies of a result of `size` numbers that are worth their memory.
+int64_t most_copies(int64_t size) { return std::max<int64_t>(1, most_numbers / std::max<int64_t>(1, size)); }
+
+// Parts of the rows, each of `least` rows at least, where blocks of columns alone are too few.
+void cut_rows(Cut& cut, const ColumnsView& x, int64_t least, int64_t size) {
+  const int64_t most = x.sparse ? 1 : std::clamp<int64_t>(x.n / least, 1, most_copies(size));
   const int64_t parts = std::min(most, ceil_div(wanted_items, std::max<int64_t>(1, cut.n_blocks)));
-  // Whole pages of rows, so that the vectors of all parts lie alike.
-  cut.part_rows = std::max<int64_t>(1, ceil_div(ceil_div(x.n, parts), 512) * 512);
+  cut.part_rows = std::max<int64_t>(8, ceil_div(ceil_div(x.n, parts), 8) * 8);
   cut.part_rows = std::min(cut.part_rows, std::max<int64_t>(1, x.n));
   cut.n_parts = std::max<int64_t>(1, ceil_div(x.n, cut.part_rows));
 }
@@ -60,10 +62,11 @@ Status run_cut(Pool& pool, const ItemOp& op, int vector_bytes, Job& job, int64_t
 
 Status run_column_sums(Pool& pool, const KernelTable& kernels, ColumnSumsJob job) {
   const int64_t m = std::max<int64_t>(1, job.m);
-  // Where rows lie in one piece a block takes a good piece of each.
-  job.cut.block_columns = row_major(job.x) ? 512 : std::clamp<int64_t>(ceil_div(m, 4 * wanted_items) * 4, 4, 512);
+  const bool by_rows = row_major(job.x);
+  job.cut.block_columns = by_rows ? 1 << 15 : std::clamp<int64_t>(ceil_div(m, 4 * wanted_items) * 4, 4, 512);
   job.cut.n_blocks = ceil_div(m, job.cut.block_columns);
-  cut_rows(job.cut, job.x);
+  // Adding the parts must not cost: a part of rows is many times as large as its sums.
+  cut_rows(job.cut, job.x, by_rows ? 48 : 4096, job.n_vectors * job.m);
   std::vector<double> sums;
   if (job.x.sparse) {
     for (int32_t k = 0; k < job.n_vectors; ++k)
@@ -86,6 +89,7 @@ Status run_column_times(Pool& pool, const KernelTable& kernels, ColumnTimesJob j
     job.cut.part_rows = 2048;
     blocks = std::clamp<int64_t>(wanted_items / ceil_div(n, job.cut.part_rows), 1, ceil_div(m, 64));
   }
+  blocks = std::min(blocks, most_copies(job.n_vectors * n));
   job.cut.n_parts = ceil_div(n, job.cut.part_rows);
   job.cut.block_columns = ceil_div(ceil_div(m, blocks), 4) * 4;
   job.cut.n_blocks = ceil_div(m, job.cut.block_columns);
@@ -96,7 +100,7 @@ Status run_column_gram(Pool& pool, const KernelTable& kernels, ColumnGramJob job
   job.cut.block_columns = 192;
   const int64_t panels = ceil_div(job.m_left, gram_panel), blocks = ceil_div(job.m_right, job.cut.block_columns);
   job.cut.n_blocks = panels * blocks;
-  cut_rows(job.cut, job.x);
+  cut_rows(job.cut, job.x, 4096, job.m_left * job.m_right);
   std::vector<double> weight_sum(static_cast<size_t>(job.x.sparse ? job.m_right : 0));
   std::vector<double> zero, one;
   if (job.x.sparse && job.m_right > 0) {

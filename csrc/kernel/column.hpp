@@ -31,6 +31,14 @@ PYESTIM_INLINE bool row_major(const ColumnsView& x) {
   return col < row;
 }
 
+// Rows that pass at the same time. Short ones are taken far from each other: each is then a stream of its own that the
+// hardware fetches ahead, and eight streams arrive twice as fast as one. Long rows are streams already.
+constexpr int rows_together = 8;
+PYESTIM_INLINE int64_t rows_apart(const ColumnsView& x, int64_t rows) {
+  constexpr int64_t long_row = 32768;  // bytes
+  return x.p * item_bytes(x) >= long_row || rows < rows_together ? 1 : rows / rows_together;
+}
+
 template <class In>
 PYESTIM_INLINE double dense_entry(const ColumnsView& x, int64_t i, int64_t j) {
   return double(*reinterpret_cast<const In*>(static_cast<const char*>(x.data) + i * x.row_stride + j * x.col_stride));

@@ -127,6 +127,8 @@ struct ColumnForm {
   double curvature(int64_t j) const { return chosen.curvature[j]; }
   double loss() const { return loss_of(job, residual); }
   void save() { copy(residual.s, job.descent.n_outputs * (job.x.n + 2), residual.saved); }
+  void narrow(const int64_t*, int64_t) {}
+  void widen() {}
   void restore() { copy(residual.saved, job.descent.n_outputs * (job.x.n + 2), residual.s); }
 };
 

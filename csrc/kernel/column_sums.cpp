@@ -66,14 +66,14 @@ void sum_by_columns(const ColumnSumsJob& job, const Piece& piece) {
   }
 }
 
-// Adds `Rows` rows from i on, all columns of the piece, to the sums of vector k.
+// Adds `Rows` rows, `apart` from each other, all columns of the piece, to the sums of vector k.
 template <ColumnSum Kind, int Rows, class In>
-PYESTIM_INLINE void add_rows(const ColumnSumsJob& job, const Piece& piece, int64_t i, int32_t k) {
+PYESTIM_INLINE void add_rows(const ColumnSumsJob& job, const Piece& piece, int64_t i, int64_t apart, int32_t k) {
   const In* x[Rows];
   double r[Rows];
   for (int t = 0; t < Rows; ++t) {
-    x[t] = dense_row<In>(job.x, i + t);
-    r[t] = job.r[k * job.x.n + i + t];
+    x[t] = dense_row<In>(job.x, i + t * apart);
+    r[t] = job.r[k * job.x.n + i + t * apart];
   }
   double* out = piece.out + k * job.m;
   const double* centre = job.x.centre;
@@ -88,32 +88,16 @@ PYESTIM_INLINE void add_rows(const ColumnSumsJob& job, const Piece& piece, int64
     for (int t = 0; t < Rows; ++t) out[c] += Term<Kind>::of(double(x[t][c]) - centre[c], r[t]);
 }
 
-// A block of columns of the next rows is far from that of these: too far for the hardware to foresee.
-template <class In>
-PYESTIM_INLINE void fetch_rows([[maybe_unused]] const ColumnsView& x, [[maybe_unused]] const Piece& piece,
-                               [[maybe_unused]] int64_t i, [[maybe_unused]] int64_t count) {
-#if defined(__GNUC__)
-  const int64_t end = piece.first_row + piece.rows;
-  for (int64_t row = i; row < i + count && row < end; ++row) {
-    const char* at = reinterpret_cast<const char*>(dense_row<In>(x, row) + piece.first);
-    for (int64_t byte = 0; byte < (piece.end - piece.first) * int64_t(sizeof(In)); byte += 64)
-      __builtin_prefetch(at + byte);
-  }
-#endif
-}
-
-// Rows in one piece each, all columns: the sums of a block of columns stay in cache while the rows pass.
+// Rows in one piece each, all columns: the sums stay in cache while the rows pass.
 template <ColumnSum Kind, class In>
 void sum_by_rows(const ColumnSumsJob& job, const Piece& piece) {
-  constexpr int64_t rows = 8;
-  const int64_t end = piece.first_row + piece.rows;
+  const int64_t end = piece.first_row + piece.rows, apart = rows_apart(job.x, piece.rows);
   int64_t i = piece.first_row;
-  for (; i + rows <= end; i += rows) {
-    fetch_rows<In>(job.x, piece, i + rows, rows);
-    for (int32_t k = 0; k < job.n_vectors; ++k) add_rows<Kind, rows, In>(job, piece, i, k);
-  }
+  for (; i + rows_together * apart <= end; i += rows_together * apart)
+    for (int64_t row = i; row < i + apart; ++row)
+      for (int32_t k = 0; k < job.n_vectors; ++k) add_rows<Kind, rows_together, In>(job, piece, row, apart, k);
   for (; i < end; ++i)
-    for (int32_t k = 0; k < job.n_vectors; ++k) add_rows<Kind, 1, In>(job, piece, i, k);
+    for (int32_t k = 0; k < job.n_vectors; ++k) add_rows<Kind, 1, In>(job, piece, i, 1, k);
 }
 
 // Chosen columns of rows, or any strides: entry by entry, in the order of the memory.

@@ -49,21 +49,21 @@ void times_by_columns(const ColumnsView& view, const Terms& terms, int64_t begin
   for (; c < terms.count; ++c) step_along(column(c) + begin, terms.centre[c], terms.step[c], out + begin, end - begin);
 }
 
-// `Rows` rows in one piece each, all columns.
+// `Rows` rows in one piece each, `apart` from each other, all columns.
 template <int Rows, class In>
-PYESTIM_INLINE void times_rows(const ColumnsView& view, const Terms& terms, int64_t i, double* out) {
+PYESTIM_INLINE void times_rows(const ColumnsView& view, const Terms& terms, int64_t i, int64_t apart, double* out) {
   const In* x[Rows];
   V sum[Rows];
-  for (int t = 0; t < Rows; ++t) x[t] = dense_row<In>(view, i + t) + terms.first, sum[t] = broadcast(0.0);
+  for (int t = 0; t < Rows; ++t) x[t] = dense_row<In>(view, i + t * apart) + terms.first, sum[t] = broadcast(0.0);
   int64_t c = 0;
   for (; c + w <= terms.count; c += w) {
     const V middle = load(terms.centre + c), step = load(terms.step + c);
     for (int t = 0; t < Rows; ++t) sum[t] += (load_as<double>(x[t] + c) - middle) * step;
   }
   for (int t = 0; t < Rows; ++t) {
-    out[i + t] = reduce_add(sum[t]);
+    out[i + t * apart] = reduce_add(sum[t]);
     for (int64_t rest = c; rest < terms.count; ++rest)
-      out[i + t] += (double(x[t][rest]) - terms.centre[rest]) * terms.step[rest];
+      out[i + t * apart] += (double(x[t][rest]) - terms.centre[rest]) * terms.step[rest];
   }
 }
 
@@ -88,9 +88,11 @@ void times_dense(const ColumnsView& view, const Terms& terms, int64_t begin, int
   for (int64_t c = 0; c < terms.count; ++c) terms.centre[c] = view.centre[terms.column(c)];
   if (by_columns(view)) return times_by_columns<In>(view, terms, begin, end, out);
   if (!by_rows(view) || terms.columns != nullptr) return times_anyhow<In>(view, terms, begin, end, out);
+  const int64_t apart = rows_apart(view, end - begin);
   int64_t i = begin;
-  for (; i + together <= end; i += together) times_rows<together, In>(view, terms, i, out);
-  for (; i < end; ++i) times_rows<1, In>(view, terms, i, out);
+  for (; i + rows_together * apart <= end; i += rows_together * apart)
+    for (int64_t row = i; row < i + apart; ++row) times_rows<rows_together, In>(view, terms, row, apart, out);
+  for (; i < end; ++i) times_rows<1, In>(view, terms, i, 1, out);
 }
 
 // The centre moves every row by the same amount.

@@ -7,6 +7,7 @@
 //   void move(j, const double* change)   beta_j changed by K numbers
 //   double loss()                        its value, up to a constant
 //   void save(), restore()               the state that move changes
+//   void narrow(active, count), widen()  from here to there only these coordinates are asked for
 //
 // Passes over all coordinates take turns with passes over those that are not zero. Every five of the latter are
 // extrapolated, which is kept only where the objective falls.
@@ -141,12 +142,16 @@ int64_t descend_active(Form& form, const Descent& job, DescentScratch& s, double
   int64_t n_active = 0, epoch = 0;
   for (int64_t j = 0; j < job.m; ++j)
     if (is_active(job, j)) s.active[n_active++] = j;
+  // Passes after which it pays to narrow the form: most problems need fewer.
+  constexpr int64_t patience = 4;
   s.anderson.count = 0;
   for (double moved = tol + 1; moved > tol && epoch < most; ++epoch) {
+    if (epoch == patience) form.narrow(s.active, n_active);
     accelerate(form, job, s, n_active);
     moved = 0;
     for (int64_t a = 0; a < n_active; ++a) moved = at_least(moved, visit(form, job, s.active[a], s));
   }
+  if (epoch > patience) form.widen();
   return epoch;
 }
 
