@@ -12,6 +12,7 @@ from pyestim.data.design import Design
 from pyestim.penalised.families import make_datafit
 from pyestim.penalised.gap import kkt_violation
 from pyestim.penalised.newton import newton_path
+from pyestim.penalised.newton_support import SupportNewton
 from pyestim.penalised.penalty import MCP, SCAD, ElasticNet, GroupL1
 from pyestim.penalised.problem import Problem, lambda_max
 
@@ -307,3 +308,46 @@ def test_no_columns():
     problem = simple(np.ones((5, 0)), [0.0, 1.0, 1.0, 0.0, 1.0])
     point = next(newton_path(problem, np.array([0.1]), 1e-10, 10))
     assert point.gap <= 1e-10 and point.intercept == pytest.approx(np.log(1.5), rel=1e-9)
+
+
+@pytest.mark.parametrize("option", ["intercept", "none", "bounds", "ridge"])
+def test_factor_is_kept_renewed_and_extended_along_a_path(option, monkeypatch):
+    rng = np.random.default_rng(11)
+    n, p = 150, 300
+    X = rng.normal(size=(n, p))
+    X[:, 1:] += 0.7 * X[:, :-1]
+    X[:, 7] = X[:, 5]  # in the span of the others
+    y = (rng.logistic(size=n) < X[:, ::20] @ np.ones(15)).astype(float)
+    intercept = option != "none"
+    problem = Problem(
+        Design(X, centre=intercept),
+        make_datafit("binomial", y),
+        np.ones(p),
+        np.full(p, 0.2 if option == "ridge" else 0.0),
+        *((np.zeros(p), np.full(p, 0.5)) if option == "bounds" else (None, None)),
+        fit_intercept=intercept,
+    )
+    calls = {"renew": 0, "extend": 0}
+    for name in calls:
+        original = getattr(SupportNewton, name)
+
+        def counted(self, *args, name=name, original=original):
+            calls[name] += 1
+            return original(self, *args)
+
+        monkeypatch.setattr(SupportNewton, name, counted)
+    alphas = lambda_max(problem) * np.geomspace(1, 0.03, 20)
+    gap = 1e-9 * problem.scale
+    slow = SlowDesign(X, centre=intercept)
+    for point in newton_path(problem, alphas, gap, 100):
+        assert point.gap <= gap
+        w = problem.at(point.alpha).weights
+        beta = dense(problem, point)
+        eta = slow.columns @ beta + point.intercept
+        mean = 1 / (1 + np.exp(-eta))
+        slope = slow.columns.T @ (mean - y) / n + w.l2 * beta
+        free = (beta != 0) & (beta < w.upper)
+        # Conditions from scratch; a gap of 1e-9 leaves sqrt(2 h gap) with curvatures below one.
+        assert np.abs(slope + w.l1 * np.sign(beta))[free].max(initial=0.0) <= 5e-5
+        assert np.abs(slope)[(beta == 0) & (w.lower < 0)].max(initial=0.0) <= point.alpha + 5e-5
+    assert calls["renew"] >= 1 and calls["extend"] >= 1

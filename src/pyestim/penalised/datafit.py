@@ -36,6 +36,8 @@ class Datafit(Protocol):
         ``hessian <= smoothness * diag(weight)`` for every ``eta``; None if no number does it.
     takes_intercept : bool
         Whether an intercept changes the loss.
+    row_wise : bool
+        Whether the loss is a sum over rows, so that the Hessian is diagonal but for the outputs.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Datafit(Protocol):
     saturated: float
     smoothness: float | None
     takes_intercept: bool
+    row_wise: bool
 
     def value(self, eta: Vector) -> float:
         """Mean loss."""
@@ -114,6 +117,7 @@ class RowDatafit:
     n_outputs = 1
     smoothness: float | None = None
     takes_intercept = True
+    row_wise = True
 
     def __init__(self, y: Any, weight: Any = None) -> None:
         y = np.asarray(y, dtype=np.float64)

@@ -41,6 +41,7 @@ class Cox:
     n_outputs = 1
     smoothness: float | None = None
     takes_intercept = False
+    row_wise = False
 
     def __init__(self, y: Any, weight: Any = None, ties: str = "breslow") -> None:
         y = np.asarray(y, dtype=np.float64)
@@ -77,11 +78,15 @@ class Cox:
         self.first = np.searchsorted(ordered, times)  # rows from here on are at risk
         # Times at which a row is at risk: those up to its own.
         self.past = np.searchsorted(times, ordered, side="right") - 1
-        self.events, self.group = np.flatnonzero(event), group.ravel()
+        # Tied events stand together, and so do the terms of a group.
+        together = np.argsort(group.ravel(), kind="stable")
+        self.events, self.group = np.flatnonzero(event)[together], group.ravel()[together]
+        self.group_begins = np.cumsum(count) - count
         group_weight = np.bincount(self.group, self.sum_weight[self.events])
         repeats = count if self.ties == "efron" else np.ones_like(count)
         self.term_group = np.repeat(np.arange(times.size), repeats)
         begins = np.cumsum(repeats) - repeats
+        self.term_begins = begins
         within = np.arange(self.term_group.size) - begins[self.term_group]
         self.fraction = within / repeats[self.term_group]
         self.tied_weight = group_weight[self.term_group]
@@ -101,8 +106,7 @@ class Cox:
         risk = eta + self.log_weight
         backwards = np.logaddexp.accumulate(risk[self.order][::-1])[::-1]
         at_risk = backwards[self.first]
-        tied = np.full(self.first.size, -np.inf)
-        np.logaddexp.at(tied, self.group, risk[self.events])
+        tied = np.logaddexp.reduceat(risk[self.events], self.group_begins)
         share = np.exp(np.minimum(tied - at_risk, 0.0))[self.term_group]
         return at_risk[self.term_group] + np.log1p(-self.fraction * share), risk
 
@@ -113,8 +117,7 @@ class Cox:
     def hazard(self, eta: Vector) -> tuple[float, Vector]:
         """Value, and the expected events of each row: the gradient and the observed ones."""
         log_sum, risk = self.log_sums(eta)
-        rate = np.full(self.first.size, -np.inf)
-        np.logaddexp.at(rate, self.term_group, np.log(self.mass) - log_sum)
+        rate = np.logaddexp.reduceat(np.log(self.mass) - log_sum, self.term_begins)
         past = np.append(np.logaddexp.accumulate(rate), -np.inf)[self.past]
         expected = np.empty_like(risk)
         expected[self.order] = np.exp(risk[self.order] + past)
@@ -151,8 +154,7 @@ class Cox:
 
     def tied(self, values: Vector) -> Vector:
         """Sums over the tied events of each term, along the first axis."""
-        sums = np.zeros((self.first.size, *values.shape[1:]))
-        np.add.at(sums, self.group, values[self.events])
+        sums = np.add.reduceat(values[self.events], self.group_begins, axis=0)
         return np.asarray(sums[self.term_group])
 
     def term_means(self, eta: Vector, values: Vector) -> Vector:
@@ -163,7 +165,9 @@ class Cox:
         risk, total, _ = self.relative(eta)
         shaped = risk.reshape(-1, *[1] * (values.ndim - 1)) * values
         column = (slice(None), *[None] * (values.ndim - 1))
-        sums = self.at_risk(shaped) - self.fraction[column] * self.tied(shaped)
+        sums = self.at_risk(shaped)
+        if self.ties == "efron":
+            sums -= self.fraction[column] * self.tied(shaped)
         return np.asarray(sums / total[column])
 
     def hessian_times(self, eta: Vector, direction: Vector) -> Vector:

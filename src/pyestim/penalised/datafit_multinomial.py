@@ -31,6 +31,7 @@ class Multinomial:
     # Off the diagonal of diag(p) - pp' a row has the absolute sum p_k (1 - p_k), at most 1/4.
     smoothness: float | None = 0.5
     takes_intercept = True
+    row_wise = True
 
     def __init__(self, y: Any, weight: Any = None, n_classes: int | None = None) -> None:
         y = np.asarray(y)

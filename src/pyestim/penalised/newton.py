@@ -21,11 +21,11 @@ from pyestim.penalised.point import Point
 from pyestim.penalised.problem import Problem, lambda_max, pull
 
 #: Share of the gap asked for at which a working set counts as solved.
-INNER_SHARE = 0.5
+INNER_SHARE = 0.9
 #: A step ends when the violation of the model's conditions is this share of that at its start.
 FORCING = 1e-3
 #: Share of the gap that the violations of the last step may cost.
-VIOLATION_SHARE = 0.5
+VIOLATION_SHARE = 0.3
 #: Armijo's share of the expected decrease; halvings of a step.
 ARMIJO, MAX_HALVINGS = 1e-4, 40
 #: Rounding of the objective, relative; a decrease expected below so many of it cannot be seen, and

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from pyestim import _core
 from pyestim.engine.stats import Vector
 from pyestim.penalised.datafit_cox import Cox
 from pyestim.penalised.gap import Evaluation
 from pyestim.penalised.newton_support import Model, SupportNewton
-from pyestim.penalised.null import basis, reduced_hessian, solve_symmetric
+from pyestim.penalised.null import basis, reduced_hessian
 from pyestim.penalised.penalty import Weights
 from pyestim.penalised.problem import Problem
 
@@ -26,7 +27,9 @@ FEW_EPOCHS, MAX_TURNS = 4, 30
 #: Cox: up to so many columns in a working set the exact Hessian is formed.
 MOST_EXACT_COLUMNS = 400
 #: Groups: up to so many coefficients that are not zero Newton's method is used on them.
-MOST_NEWTON_COEFFICIENTS = 300
+MOST_NEWTON_COEFFICIENTS = 600
+#: Added to its matrix, relative, for directions without curvature.
+FLAT = 1e-10
 #: Rounds over the classes in one model.
 MAX_ROUNDS = 20
 
@@ -187,6 +190,8 @@ class CoxStep:
     def __init__(self, datafit: Cox, n_columns: int) -> None:
         self.datafit = datafit
         self.diagonal = RowStep(n_columns)
+        self.columns = np.zeros(0, dtype=np.int64)
+        self.last = np.zeros((len(datafit.weight), 0))
 
     def __call__(
         self,
@@ -200,7 +205,7 @@ class CoxStep:
         """Direction from ``at``."""
         if not 0 < columns.size <= min(MOST_EXACT_COLUMNS, problem.design.n):
             return self.diagonal(problem, at, columns, weights, tolerance, settled)
-        X = problem.design.times(np.eye(columns.size), columns)
+        X = self.dense(problem, columns)
         means = self.datafit.term_means(at.eta, X)
         gram = problem.design.gram(at.curvature, columns)
         gram -= means.T @ (self.datafit.mass[:, None] * means)
@@ -221,6 +226,16 @@ class CoxStep:
             problem.penalty.parameter,
         )
         return Direction(beta - start, np.zeros(1), X @ (beta - start))
+
+    def dense(self, problem: Problem, columns: Any) -> Vector:
+        """Columns as a matrix; those of the last step are at hand."""
+        known = np.isin(columns, self.columns, assume_unique=True)
+        new = problem.design.times(np.eye(int((~known).sum())), columns[~known])
+        X = np.empty((problem.design.n, columns.size), order="F")
+        X[:, ~known] = new
+        X[:, known] = self.last[:, np.searchsorted(self.columns, columns[known])]
+        self.columns, self.last = columns, X
+        return X
 
 
 class ClassStep:
@@ -330,7 +345,10 @@ class GroupStep:
         for j, block in enumerate(bent, first):
             own = slice(j * outputs, (j + 1) * outputs)
             hessian[own, own] += block
-        step = solve_symmetric(hessian, -slope.ravel()).reshape(-1, outputs)
+        # Equal constants for all classes change nothing: there the slope is zero too.
+        hessian[np.diag_indices_from(hessian)] += FLAT * float(np.trace(hessian)) / len(hessian)
+        factor = cho_factor(hessian, lower=True, overwrite_a=True)
+        step = cho_solve(factor, -slope.ravel()).reshape(-1, outputs)
         if np.any(np.sum((start + step[first:]) * start, axis=1) <= 0.0):
             return None
         beta = np.zeros((columns.size, outputs))

@@ -55,13 +55,17 @@ def basis(problem: Problem, columns: Any) -> Vector:
 def reduced_hessian(problem: Problem, eta: Vector, A: Vector) -> Vector:
     """Exact Hessian of the datafit in the coefficients of ``A``, for all outputs: (mK, mK)."""
     outputs, m = problem.datafit.n_outputs, A.shape[1]
-    rows = []
-    for column in A.T:
+    if problem.datafit.row_wise:
+        hessian = np.empty((m, outputs, m, outputs))
         for k in range(outputs):
-            direction = np.zeros_like(eta)
-            direction[(slice(None), k) if eta.ndim == 2 else slice(None)] = column
-            curved = problem.datafit.hessian_times(eta, direction)
-            rows.append((A.T @ curved).reshape(m * outputs))
+            one = np.zeros_like(eta)
+            one.reshape(-1, outputs)[:, k] = 1.0
+            curved = problem.datafit.hessian_times(eta, one).reshape(-1, outputs)
+            for other in range(outputs):
+                hessian[:, k, :, other] = A.T @ (curved[:, other, None] * A)
+        return hessian.reshape(m * outputs, m * outputs)
+    rows = []
+    rows = [A.T @ problem.datafit.hessian_times(eta, column) for column in A.T]
     return np.stack(rows) if rows else np.zeros((0, 0))
 
 
