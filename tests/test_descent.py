@@ -209,6 +209,30 @@ def test_extrapolation_saves_most_passes():
     assert done < passes(5)[1] / 3
 
 
+@pytest.mark.parametrize("kind", [slow.L1, slow.GROUP, slow.MCP])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_few_active_coordinates_among_many(context, kind, outputs):
+    # Many passes over less than half of the coordinates: their products are copied.
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 1)) + 0.5 * rng.normal(size=(100, 60))
+    columns = x - x.mean(axis=0)
+    y = np.ascontiguousarray((rng.normal(size=(100, outputs)) + x[:, :1]).T)
+    y -= y.mean(axis=1, keepdims=True)
+    w, l1, l2 = np.full(100, 0.01), np.full(60, 0.05 * outputs), np.full(60, 1e-4)
+    gram, linear = columns.T @ (0.01 * columns), np.ascontiguousarray(0.01 * y @ columns)
+    # Twice: the second time from a start that is not zero.
+    beta, shape = np.zeros((outputs, 60)), 50.0 if kind == slow.MCP else 0.0
+    for _ in range(2):
+        epochs, change = _native.coordinate_descent_gram(
+            context, gram, linear, beta, l1, l2, None, None, 1e-12, 50_000, kind, shape
+        )
+        assert change <= 1e-12
+        residual = y - beta @ columns.T
+        assert slow.worst_violation(columns, w, residual, beta, l1, l2, kind, shape) < 1e-10
+        beta[:, 7] += 0.3
+    assert epochs > 20 and 0 < np.count_nonzero(beta.any(axis=0)) <= 30
+
+
 @pytest.mark.parametrize("max_epochs", [1, 2, 7, 50])
 def test_the_objective_never_rises(max_epochs):
     case = Case("F", p=25)

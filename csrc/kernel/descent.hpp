@@ -52,8 +52,8 @@ PYESTIM_INLINE void minimise(const Descent& job, int64_t j, double h, const Pena
   if (job.penalty == Penalty::group) group = group_factor(t, h, group_norm(s.z, job.n_outputs));
   for (int32_t k = 0; k < job.n_outputs; ++k) {
     double& b = job.beta[k * job.m + j];
-    const double next =
-        job.penalty == Penalty::group ? group * s.z[k] : penalty_prox(job.penalty, job.shape, t, h, s.z[k]);
+    const double next = job.penalty == Penalty::group ? (group > 0 ? group * s.z[k] : 0.0)
+                                                      : penalty_prox(job.penalty, job.shape, t, h, s.z[k]);
     s.change[k] = next - b;
     b = next;
   }

@@ -22,7 +22,7 @@ Status apply_prox(const ProxJob* job) {
     double* out = job->out + i * job->group;
     if (job->penalty == Penalty::group) {
       const double factor = group_factor(t, job->h[i], group_norm(z, job->group));
-      for (int32_t k = 0; k < job->group; ++k) out[k] = factor * z[k];
+      for (int32_t k = 0; k < job->group; ++k) out[k] = factor > 0 ? factor * z[k] : 0.0;
       job->value[i] = penalty_value(Penalty::l1, 0, t, group_norm(out, job->group));
     } else {
       *out = penalty_prox(job->penalty, job->shape, t, job->h[i], *z);
