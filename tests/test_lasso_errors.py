@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -261,6 +263,18 @@ def test_separable_data_have_a_penalised_maximum():
     assert model.converged_
     assert np.isfinite(model.coef_).all()
     assert model.score(X, SEPARABLE) == 1.0
+
+
+def test_one_class_that_a_plane_cuts_off_is_told():
+    labels = np.where(X[:, 0] > 0.8, "far", LABELS)
+    told = ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        try:
+            told = str(LassoGLM("multinomial", alpha=0.0).fit(X, labels).report_)
+        except ValueError as error:  # where the fit without penalty sees it
+            told = str(error)
+    assert "no maximum" in told
 
 
 def test_rows_of_weight_zero_are_absent_whatever_their_response():

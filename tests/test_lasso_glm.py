@@ -373,6 +373,19 @@ def test_responses_of_survival_in_every_form():
     np.testing.assert_array_equal(all_seen.coef_, pair.coef_)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_summary_names_what_is_in_use(family):
+    X, y, _ = problem(family)
+    model = LassoGLM(family, alpha=0.05).fit(X, y)
+    text = str(model.summary())
+    assert f"{int(np.atleast_2d(model.coef_).any(axis=0).sum())} of 6 in use" in text
+    assert "No standard errors" in text
+    assert text.endswith(str(model.report_))
+    assert "<table>" in model.summary()._repr_html_()
+    empty = LassoGLM(family, alpha=1e3).fit(X, y).summary()
+    assert "0 of 6 in use" in str(empty)
+
+
 def test_reports_tell_the_solver():
     X, y, _ = problem("gaussian")
     text = str(LassoGLM(alpha=0.1).fit(X, y).report_)

@@ -16,6 +16,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import pyestim
 from pyestim import LassoGLM, LassoGLMCV
 
+pytestmark = pytest.mark.once
+
 FAMILIES = ("gaussian", "binomial", "poisson", "gamma", "multinomial", "cox")
 # Weighted and repeated rows are compared to seven digits: certified to as many squares.
 # Cox: heavily tied times at small penalties take thousands of steps to that gap.

@@ -13,6 +13,8 @@ from pyestim.estimators._base import Array, shown
 from pyestim.estimators._glm_path import GLMPath
 from pyestim.estimators._glm_predict import GLMQueries
 from pyestim.estimators._glm_report import GLMReport
+from pyestim.estimators._glm_summary import summarise
+from pyestim.estimators._summary import Summary
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,17 @@ class GLMInference(GLMQueries):
             )
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
             raise ValueError(f"{self._name}: expected finite coefficients, got others.")
+
+    def summary(self) -> Summary:
+        """Return the coefficients that are not zero as a table, in text and in HTML.
+
+        Returns
+        -------
+        summary : Summary
+            Without standard errors: see `debiased` and `relaxed`.
+        """
+        self._require_fit()
+        return summarise(self)
 
     def relaxed(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> Any:
         """Return the model whose support is fitted again without a penalty.

@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pyestim.estimators._base import Array
 from pyestim.estimators._glm_base import PenalisedGLM, Training
+from pyestim.estimators._glm_checks import CLASSIFIERS
 from pyestim.estimators._glm_path import GLMPath
 from pyestim.estimators._glm_report import GLMReport
 from pyestim.penalised import criteria
@@ -27,7 +28,9 @@ ARGUMENTS = (
 )
 
 #: Columns up to which a fit without penalty is asked whether it has a maximum.
-MOST_UNPENALISED = 2000
+MOST_UNPENALISED = 200
+#: Log-odds beyond this are certain to ten digits: a sign that a maximum lies at infinity.
+CERTAIN = 25.0
 
 
 def in_name_of(owner: str, work: Callable[[], Any]) -> Any:
@@ -54,7 +57,8 @@ def solve(
 ) -> GLMPath:
     """Solve for every penalty and return the path in the units of X."""
     began = perf_counter()
-    if len(alphas) and alphas[-1] == 0 and problem.design.p <= MOST_UNPENALISED:
+    quadratic = model.family == "gaussian"
+    if alphas[-1] == 0 and problem.design.p <= MOST_UNPENALISED and not quadratic:
         # Without a penalty the maximum may be at infinity: the model without one says so.
         in_name_of(model._name, lambda: problem.at(0.0).null)
     path: Path = in_name_of(
@@ -141,6 +145,21 @@ def report_of(model: PenalisedGLM, problem: Problem, path: Path, seconds: float)
         n_iter=int(np.sum(path.n_iter)),
         n_points=len(path.points),
         seconds=seconds,
+        notes=separation(model, problem, path.points[-1]),
+    )
+
+
+def separation(model: PenalisedGLM, problem: Problem, point: Point) -> tuple[str, ...]:
+    """Note about a fit without penalty whose probabilities have run to zero or one."""
+    free = point.alpha == 0 or len(problem.unpenalised) > 0
+    if not free or model.family not in CLASSIFIERS or not len(point.columns):
+        return ()
+    eta = problem.design.times(point.coef, point.columns) + point.intercept
+    if np.ptp(eta) <= CERTAIN:
+        return ()
+    return (
+        "some probabilities are zero or one to ten digits: where classes are separable the "
+        "unpenalised likelihood has no maximum; penalise all columns",
     )
 
 
@@ -165,9 +184,10 @@ def warm_point(owner: str, problem: Problem, coef: Array, intercept: Array) -> P
 def warn_if_short(owner: str, report: GLMReport, stacklevel: int) -> None:
     """Warn about a fit that the iteration limit ended."""
     if not report.converged:
+        notes = "".join(f" Note: {note}." for note in report.notes)
         warnings.warn(
             f"{owner}: {report.outcome} The relative gap is {report.gap:.1e}, tol is "
-            f"{report.tol:.1e}.",
+            f"{report.tol:.1e}.{notes}",
             ConvergenceWarning,
             stacklevel=stacklevel + 1,
         )

@@ -33,7 +33,7 @@ class Summary:
         One row per component.
     notes : tuple of str
         What the reader should know besides.
-    report : Report, optional
+    report : Report or GLMReport, optional
         Account of the fit; None for parameters that were given.
     """
 
@@ -42,7 +42,7 @@ class Summary:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
-    report: Report | None = None
+    report: Any = None
 
     def __str__(self) -> str:
         width = max(len(name) for name, _ in self.facts)
