@@ -68,6 +68,17 @@ def test_baseline_hazard_sums_over_risk_sets(shift):
         np.testing.assert_allclose(hazard, np.array(expected) * np.exp(-shift), rtol=2e-13)
 
 
+@pytest.mark.parametrize("ties", ["breslow", "efron"])
+def test_baseline_hazard_of_predictors_that_span_more_than_exp_holds(ties):
+    time = np.arange(1.0, 6.0)
+    eta = np.array([900.0, 400.0, 0.0, -400.0, -900.0])
+    _, hazard = baseline_hazard(time, np.ones(5), eta, ties=ties)
+    assert np.isfinite(hazard).all()
+    # Without ties each risk set is all but its first row: exp of its predictor.
+    np.testing.assert_allclose(hazard[1:4], np.exp(-eta[1:4]), rtol=1e-12)
+    assert hazard[4] == np.finfo(np.float64).max
+
+
 def test_efron_lets_the_events_of_one_time_leave_one_by_one():
     time = np.array([1.0, 1.0, 1.0, 2.0])
     event = np.array([1.0, 1.0, 0.0, 1.0])

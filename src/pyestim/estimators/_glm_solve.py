@@ -13,7 +13,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pyestim.estimators._base import Array
 from pyestim.estimators._glm_base import PenalisedGLM, Training
-from pyestim.estimators._glm_checks import CLASSIFIERS
 from pyestim.estimators._glm_path import GLMPath
 from pyestim.estimators._glm_report import GLMReport
 from pyestim.penalised import criteria
@@ -28,8 +27,8 @@ ARGUMENTS = (
 )
 
 #: Columns up to which a fit without penalty is asked whether it has a maximum.
-MOST_UNPENALISED = 200
-#: Log-odds beyond this are certain to ten digits: a sign that a maximum lies at infinity.
+MOST_UNPENALISED = 100
+#: Odds of the exponential of this are certain to ten digits: maybe the maximum is at infinity.
 CERTAIN = 25.0
 
 
@@ -150,16 +149,15 @@ def report_of(model: PenalisedGLM, problem: Problem, path: Path, seconds: float)
 
 
 def separation(model: PenalisedGLM, problem: Problem, point: Point) -> tuple[str, ...]:
-    """Note about a fit without penalty whose probabilities have run to zero or one."""
+    """Note about a fit without penalty whose predictors may be on their way to infinity."""
     free = point.alpha == 0 or len(problem.unpenalised) > 0
-    if not free or model.family not in CLASSIFIERS or not len(point.columns):
+    if not free or model.family in ("gaussian", "gamma") or not len(point.columns):
         return ()
-    eta = problem.design.times(point.coef, point.columns) + point.intercept
-    if np.ptp(eta) <= CERTAIN:
+    if np.ptp(problem.design.times(point.coef, point.columns)) <= CERTAIN:
         return ()
     return (
-        "some probabilities are zero or one to ten digits: where classes are separable the "
-        "unpenalised likelihood has no maximum; penalise all columns",
+        f"linear predictors differ by more than {CERTAIN:g}: where they separate the responses "
+        "the unpenalised likelihood has no maximum; penalise all columns",
     )
 
 

@@ -106,24 +106,27 @@ def baseline_hazard(
     Breslow (1974), Covariance analysis of censored survival data. doi:10.2307/2529620
     """
     w = np.ones(len(time)) if weight is None else weight
-    times, at = np.unique(time, return_inverse=True)
-    at = at.reshape(-1)
-    top = float(eta.max())
-    risk = w * np.exp(eta - top)  # shifted: no overflow whatever the predictor
+    used = w > 0
+    times, at = np.unique(time[used], return_inverse=True)
+    at, w, log_risk = at.reshape(-1), w[used], np.log(w[used]) + eta[used]
+    failing = event[used] > 0
     n = len(times)
-    at_risk = np.cumsum(np.bincount(at, risk, n)[::-1])[::-1]
-    failing = event * w > 0
-    events = np.bincount(at[failing], w[failing], n)
     counts = np.bincount(at[failing], minlength=n)
     some = counts > 0
-    if ties == "breslow":
-        steps = events[some] / at_risk[some]
-    else:
-        tied = np.bincount(at[failing], risk[failing], n)
-        steps = np.array(
-            [
-                events[g] / counts[g] * np.sum(1 / (at_risk[g] - np.arange(d) / d * tied[g]))
-                for g, d in zip(np.flatnonzero(some), counts[some], strict=True)
-            ]
-        )
-    return times[some], np.cumsum(steps) * np.exp(-top)
+    events = np.bincount(at[failing], w[failing], n)[some]
+    # In logarithms: predictors of a fit without penalty may span more than exp() holds.
+    later = np.argsort(-at, kind="stable")
+    running = np.logaddexp.accumulate(log_risk[later])
+    log_at_risk = running[np.searchsorted(-at[later], -np.flatnonzero(some), side="right") - 1]
+    if ties == "efron":
+        tied = np.full(n, -np.inf)
+        np.logaddexp.at(tied, at[failing], log_risk[failing])
+        share = np.exp(tied[some] - log_at_risk)
+        means = [
+            np.mean(1 / (1 - np.arange(d) / d * s))
+            for d, s in zip(counts[some], share, strict=True)
+        ]
+        events = events * np.array(means)
+    with np.errstate(over="ignore"):
+        hazard = np.cumsum(np.exp(np.log(events) - log_at_risk))
+    return times[some], hazard.clip(max=np.finfo(np.float64).max)
