@@ -43,5 +43,6 @@ PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
   bind_rows(module);
   bind_mixture(module);
   bind_kmeans(module);
+  bind_chain(module);
   bind_math(module);
 }

@@ -17,6 +17,9 @@ extern constinit const KernelTable table = {
     .moments = &moments_op,
     .kmeans_plusplus = &kmeans_plusplus_op,
     .factorise = &factorise_op,
+    .transitions = &transitions_op,
+    .weighted_transitions = &weighted_transitions_op,
+    .first_out_of_range = first_out_of_range,
     .apply_math = apply_math,
 };
 

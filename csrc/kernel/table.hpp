@@ -143,6 +143,33 @@ struct MathJob {
   void* out;      // (n,)
 };
 
+// A sequence of states. A negative code is a missing state.
+enum class CodeType : int32_t { int8 = 0, int16 = 1, int32 = 2, int64 = 3 };
+
+struct CodesView {
+  const void* data;  // (n,) of type, contiguous
+  int64_t n;
+  CodeType type;
+};
+
+// A transition belongs to the row that it leads to; its source is the row before. There is none into the first row of a
+// sequence, and none from or to a missing state.
+struct TransitionJob {
+  CodesView codes;
+  int64_t n_states;
+  const int64_t* offsets;  // (n_offsets,) rows where sequences begin, and n; null: one sequence
+  int64_t n_offsets;
+  int64_t* counts;  // (n_states, n_states), added into
+};
+
+struct WeightedTransitionJob {
+  CodesView codes;
+  int64_t n_states;
+  const int64_t* offsets;
+  int64_t n_offsets;
+  const double* weight;  // (n,) of the transition into that row
+};
+
 // ---- operations: how the lanes drive a kernel. `job` points to the struct that belongs to the operation.
 // ------------------------
 
@@ -167,17 +194,34 @@ struct ItemOp {
   Status (*item)(const void* job, int64_t index, void* scratch);
 };
 
+// Counting into integers, which no order changes: threads claim stretches of rows and count each into a table of their
+// own; at the end the tables are added to the result, ranges of cells in parallel.
+struct TallyOp {
+  int64_t (*table_bytes)(const void* job, int64_t n_rows);  // of each thread; 0: one thread counts into the result
+  double (*row_flops)(const void* job);
+  int64_t (*n_cells)(const void* job);
+  void (*begin)(const void* job, void* table);  // empties a table
+  // Rows [begin, end); returns the first row whose code is no state, or -1. What is counted then is of no use.
+  int64_t (*stretch)(const void* job, void* table, int64_t begin, int64_t end);
+  void (*flush)(const void* job, const void* table, int64_t cell_begin, int64_t cell_end);
+  void (*finish)(const void* job, int64_t begin, int64_t end);  // after all: what one thread mends in the result
+};
+
 // One per instruction level. Data only: reading it runs no code of the level, so a processor that lacks it may look.
 struct KernelTable {
   const char* level;
   int32_t vector_bytes;
-  const SweepOp* mixture;         // MixtureJob
-  const SweepOp* mixture_rows;    // MixtureRowsJob
-  const SweepOp* assign;          // AssignJob
-  const SweepOp* kmeans;          // KmeansJob
-  const SweepOp* moments;         // MomentsJob
-  const ItemOp* kmeans_plusplus;  // KmeansPlusPlusJob, one item per candidate
-  const ItemOp* factorise;        // FactoriseJob, one item per matrix
+  const SweepOp* mixture;               // MixtureJob
+  const SweepOp* mixture_rows;          // MixtureRowsJob
+  const SweepOp* assign;                // AssignJob
+  const SweepOp* kmeans;                // KmeansJob
+  const SweepOp* moments;               // MomentsJob
+  const ItemOp* kmeans_plusplus;        // KmeansPlusPlusJob, one item per candidate
+  const ItemOp* factorise;              // FactoriseJob, one item per matrix
+  const TallyOp* transitions;           // TransitionJob
+  const SweepOp* weighted_transitions;  // WeightedTransitionJob
+  // The first row of [begin, end) whose code is n_states or more, or -1.
+  int64_t (*first_out_of_range)(const CodesView* codes, int64_t n_states, int64_t begin, int64_t end);
   Status (*apply_math)(const MathJob* job, int64_t begin, int64_t end);
 };
 

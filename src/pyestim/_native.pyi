@@ -124,3 +124,13 @@ def apply_log(
     out: NDArray[np.floating[Any]],
     variant: str = "full",
 ) -> None: ...
+def count_transitions(
+    ctx: Context,
+    codes: NDArray[np.integer[Any]],
+    start: int,
+    stop: int,
+    n_states: int,
+    offsets: NDArray[np.int64] | None,
+    weight: _Float64 | None,
+    out: NDArray[np.int64] | _Float64,
+) -> int: ...
