@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyestim import _core
+from pyestim.data.source import LEAF_ROWS
 from pyestim.models import transition_keys as keys
 
 __all__ = ["StateOutOfRange", "TransitionCounts", "count_transitions"]
@@ -204,7 +205,8 @@ def _dense(
     stop: int,
 ) -> NDArray[Any]:
     _room(n_states, n_states, "order 1")
-    out: Any = np.zeros((n_states, n_states), dtype=np.int64 if weight is None else np.float64)
+    dtype = np.int64 if weight is None else np.float64
+    out: NDArray[Any] = np.zeros((n_states, n_states), dtype=dtype)
     bad_row = _core.native.count_transitions(
         _core.context(), codes, start, stop, n_states, offsets, weight, out
     )
@@ -234,6 +236,11 @@ def _starts(
         low, high = np.searchsorted(offsets, [start, stop])
         row = np.unique(offsets[low:high])  # empty sequences begin nowhere
     row = row[codes[row] >= 0]
-    return np.bincount(
-        codes[row], weights=None if weight is None else weight[row], minlength=n_states
-    )
+    state = codes[row].astype(np.int64)
+    if weight is None:
+        unweighted: NDArray[Any] = np.bincount(state, minlength=n_states)
+        return unweighted
+    out = np.zeros(n_states)
+    key, total = keys.tree_sums(state, row // LEAF_ROWS, weight[row])
+    out[key] = total
+    return out

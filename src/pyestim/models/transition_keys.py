@@ -84,7 +84,7 @@ def _count_chunk(
     if weight is None:
         cell, value = _unit_sums(key)
     else:
-        cell, value = _tree_sums(key, rows // LEAF_ROWS, weight[rows])
+        cell, value = tree_sums(key, rows // LEAF_ROWS, weight[rows])
     source, target = np.divmod(cell, n_states)
     if order == 1:
         return None, _csr(source, target, value, n_states, n_states)
@@ -145,7 +145,7 @@ def _unit_sums(key: Ints) -> tuple[Ints, NDArray[Any]]:
     return np.unique(key, return_counts=True)
 
 
-def _tree_sums(key: Ints, leaf: Ints, weight: NDArray[np.float64]) -> tuple[Ints, NDArray[Any]]:
+def tree_sums(key: Ints, leaf: Ints, weight: NDArray[np.float64]) -> tuple[Ints, NDArray[Any]]:
     """Sum the weights of each key: in the order of rows within a leaf, leaves in their tree."""
     by_key = np.argsort(key, kind="stable")
     key, node, weight = key[by_key], leaf[by_key], weight[by_key]
@@ -153,7 +153,7 @@ def _tree_sums(key: Ints, leaf: Ints, weight: NDArray[np.float64]) -> tuple[Ints
         new = np.ones(len(key), dtype=bool)
         new[1:] = (key[1:] != key[:-1]) | (node[1:] != node[:-1])
         # bincount adds one by one, in order.
-        weight = np.bincount(np.cumsum(new) - 1, weights=weight, minlength=0)
+        weight = np.bincount(np.cumsum(new) - 1, weights=weight).astype(np.float64, copy=False)
         key, node = key[new], node[new]
         if len(key) < 2 or not (key[1:] == key[:-1]).any():
             return key, weight
