@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyestim.models.chain_tables import TransitionTable
 from pyestim.plot._style import INK, axes_or_new, require_fitted
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class TransitionDisplay:
                 f"can show, got a matrix of shape {matrix.shape}; merge states, or draw a part."
             )
         if not isinstance(matrix, np.ndarray):
-            matrix = _dense(matrix, estimator.unseen_proba_)
+            matrix = TransitionTable(matrix, estimator.unseen_proba_).dense()
         contexts = states
         if estimator.order > 1:
             contexts = np.array([", ".join(map(str, row)) for row in estimator.contexts_])
@@ -262,11 +263,3 @@ def _loop(ax: Axes, place: Array, radius: float, width: float) -> None:
         tuple(centre), radius, fill=False, linewidth=width, edgecolor="#5a5a5a", alpha=0.75
     )
     ax.add_patch(ring)
-
-
-def _dense(matrix: Any, unseen: Array) -> Array:
-    """Every cell of a sparse matrix, cells that it does not store included."""
-    dense: Array = np.repeat(np.asarray(unseen)[:, None], matrix.shape[1], axis=1)
-    stored = matrix.tocoo()
-    dense[stored.row, stored.col] = stored.data
-    return dense
