@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pyestim._core import build_info, get_num_threads, set_num_threads
 from pyestim._version import __version__
 from pyestim.estimators.gaussian_mixture import GaussianMixture
+from pyestim.estimators.markov_chain import MarkovChain
 from pyestim.estimators.persistence import load
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GaussianMixture",
+    "MarkovChain",
     "__version__",
     "build_info",
     "datasets",

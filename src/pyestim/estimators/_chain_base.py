@@ -1,0 +1,238 @@
+"""What every answer of a chain needs: its parameters, and sequences read by them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+from sklearn.utils.validation import validate_data
+
+from pyestim.estimators._base import Array, Estimator, Rule, integer, number, one_of, shown
+from pyestim.estimators._labels import Labels, is_range, placed
+from pyestim.estimators._sequences import one_column, row_weights, sequence_offsets
+from pyestim.models.chain_prefix import Prefixes
+from pyestim.models.chain_smoothing import RULES as SMOOTHING
+from pyestim.models.chain_tables import TransitionTable
+from pyestim.models.transition_counts import TransitionCounts
+
+#: How far the sum of a row of probabilities that was given may be from one.
+SUM_TOLERANCE = 1e-8
+
+_PSEUDO_COUNT = number(0.0)
+
+RULES: dict[str, Rule] = {
+    "order": integer(1),
+    "smoothing": Rule(
+        lambda v: (isinstance(v, str) and v in SMOOTHING) or _PSEUDO_COUNT.holds(v),
+        f"a number of at least 0 or one of {', '.join(repr(name) for name in SMOOTHING)}",
+    ),
+    "n_states": Rule(
+        lambda v: v is None or integer(1).holds(v), "None or an integer of at least 1"
+    ),
+    "reversible": one_of(False),
+    "sparse": one_of("auto", True, False),
+}
+
+
+@dataclass(frozen=True)
+class Read:
+    """Sequences as codes: rows, where sequences begin, weights."""
+
+    codes: NDArray[Any]
+    offsets: NDArray[np.int64]
+    weight: Array | None
+
+
+class ChainBase(Estimator):
+    """Parameters of a chain, from a fit or set by hand, and how it reads sequences."""
+
+    order: int
+    smoothing: Any
+    n_states: int | None
+    reversible: bool
+    stationary_distribution: Any
+    sparse: Any
+    random_state: Any
+    transition_matrix_: Any
+    counts_: Any
+    start_counts_: NDArray[Any]
+
+    _rules = RULES
+    _needed = ("transition_matrix_",)
+    _saved_state = (
+        *("transition_matrix_", "unseen_proba_", "contexts_", "start_proba_", "states_"),
+        *("counts_", "start_counts_", "converged_", "n_iter_", "lower_bound_", "report_"),
+        *("n_features_in_", "feature_names_in_"),
+    )
+
+    # -- sequences ------------------------------------------------------------------------------
+
+    def _column(self, X: Any, reset: bool) -> NDArray[Any]:
+        """The rows of X as a vector; the name of its column is kept, or compared."""
+        if np.ndim(X) == 2 and hasattr(X, "columns"):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        elif reset:
+            self.__dict__.pop("feature_names_in_", None)
+        rows = one_column(X, self._name)
+        if reset:
+            self.n_features_in_ = 1
+        return rows
+
+    def _sequences(self, X: Any, lengths: Any, sample_weight: Any = None) -> Read:
+        """X by the states of the chain."""
+        self._require_fit()
+        codes = placed(self._column(X, reset=False), self._states, self._name)
+        return self._read(codes, lengths, sample_weight)
+
+    def _read(self, codes: NDArray[Any], lengths: Any, sample_weight: Any) -> Read:
+        n = len(codes)
+        offsets = sequence_offsets(lengths, n, self._name)
+        weight = self._weights(row_weights(sample_weight, n, offsets), n)
+        if offsets is None:
+            offsets = np.array([0, n], dtype=np.int64)
+        return Read(codes, offsets, weight)
+
+    def _state_codes(self, labels: Any, what: str) -> NDArray[np.int64]:
+        """Codes of labels that an argument names, at least one."""
+        self._require_fit()
+        given = labels if np.ndim(labels) == 1 else [labels]
+        try:
+            codes = placed(one_column(given, what), self._states, what)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{self._name}: {what} must be one or more of the states in states_, got "
+                f"{shown(labels)}. {error}"
+            ) from error
+        if codes.min() < 0:
+            raise ValueError(
+                f"{self._name}: {what} must be one or more of the states in states_, got a "
+                f"missing value among {shown(labels)}."
+            )
+        return codes.astype(np.int64)
+
+    # -- parameters -----------------------------------------------------------------------------
+
+    @property
+    def _states(self) -> Labels:
+        k = int(np.shape(self.transition_matrix_)[-1])
+        states = np.asarray(getattr(self, "states_", np.arange(k)))
+        if states.shape != (k,):
+            raise ValueError(
+                f"{self._name}: states_ must name the {k} columns of transition_matrix_, got "
+                f"{shown(states)}."
+            )
+        return states
+
+    @property
+    def n_parameters_(self) -> int:
+        """Free parameters: ``k^m (k - 1)``, fewer for a reversible chain."""
+        self._require_fit()
+        k = int(np.shape(self.transition_matrix_)[-1])
+        if not self.reversible:
+            return int(k**self.order * (k - 1))
+        pairs = k * (k - 1) // 2
+        return pairs if self.stationary_distribution is not None else pairs + k - 1
+
+    @property
+    def n_transitions_(self) -> Any:
+        """Weight of the transitions that were counted: a whole number without weights."""
+        return self._counts().total
+
+    def _counts(self) -> TransitionCounts:
+        """What was counted; an error where the parameters were set by hand."""
+        self._require_fit()
+        if not hasattr(self, "counts_"):
+            raise AttributeError(
+                f"{self._name}: counts_ expected, which only a fit leaves; the parameters were "
+                "set by hand. Call fit first."
+            )
+        return TransitionCounts(
+            order=self.order,
+            n_states=len(self._states),
+            contexts=self._context_codes(),
+            table=self.counts_,
+            starts=self.start_counts_,
+        )
+
+    def _context_codes(self) -> NDArray[np.int64] | None:
+        contexts = getattr(self, "contexts_", None)
+        if contexts is None:
+            return None
+        contexts = np.asarray(contexts)
+        states = self._states
+        if is_range(states):
+            return contexts.astype(np.int64)
+        flat = placed(contexts.reshape(-1), states, f"{self._name}: contexts_")
+        return flat.astype(np.int64).reshape(contexts.shape)
+
+    def _table(self) -> TransitionTable:
+        """Checked transition probabilities, made anew so that attributes set by hand count."""
+        self._require_fit()
+        matrix, contexts = self.transition_matrix_, self._context_codes()
+        unseen = None
+        if issparse(matrix):
+            matrix = csr_array(matrix)
+            unseen = np.asarray(self.unseen_proba_ if hasattr(self, "unseen_proba_") else 0.0)
+            unseen = np.broadcast_to(unseen, matrix.shape[:1]).astype(np.float64)
+        else:
+            matrix = np.asarray(matrix, dtype=np.float64)
+        self._check_shape(matrix, contexts)
+        self._check_rows(matrix, unseen)
+        return TransitionTable(matrix, unseen, contexts)
+
+    def _check_shape(self, matrix: Any, contexts: NDArray[np.int64] | None) -> None:
+        expected = (matrix.shape[-1],) * 2 if self.order == 1 else (matrix.shape[0], self.order)
+        given = matrix.shape if contexts is None else contexts.shape
+        named = (contexts is None) == (self.order == 1)
+        if matrix.ndim == 2 and matrix.shape[1] > 0 and named and given == expected:
+            return
+        rows = "k" if self.order == 1 else f"R, with contexts_ of shape (R, {self.order})"
+        got = "none" if contexts is None else str(contexts.shape)
+        raise ValueError(
+            f"{self._name}: transition_matrix_ of order {self.order} must have the shape "
+            f"(rows, k) with rows = {rows}, got {matrix.shape} and contexts_ of shape {got}."
+        )
+
+    def _check_rows(self, matrix: Any, unseen: Array | None) -> None:
+        values = matrix.data if unseen is not None else matrix
+        total = np.asarray(matrix.sum(axis=1)).reshape(-1)
+        if unseen is not None:
+            total = total + unseen * (matrix.shape[1] - np.diff(matrix.indptr))
+        fine = (values >= 0.0).all() and (unseen is None or (unseen >= 0.0).all())
+        bad = ~(np.abs(total - 1.0) <= SUM_TOLERANCE)
+        if bad.any() or not fine:
+            row = int(bad.argmax())
+            raise ValueError(
+                f"{self._name}: transition_matrix_ must hold probabilities, none negative and "
+                f"each row with the sum 1, got the sum {total[row]:.9g} in row {row}."
+            )
+
+    def _start(self) -> Array:
+        """Distribution of the first state: uniform where none was given."""
+        k = len(self._states)
+        if not hasattr(self, "start_proba_"):
+            return np.full(k, 1.0 / k)
+        start = np.asarray(self.start_proba_, dtype=np.float64)
+        if start.shape != (k,) or not (start >= 0).all() or abs(start.sum() - 1) > SUM_TOLERANCE:
+            raise ValueError(
+                f"{self._name}: start_proba_ must hold {k} probabilities with the sum 1, got "
+                f"{shown(start)} with the sum {start.sum():.9g}."
+            )
+        return start
+
+    def _prefixes(self) -> Prefixes:
+        table = self._table()
+        weight = np.ones(table.n_rows)
+        if hasattr(self, "counts_"):
+            weight = np.asarray(self._counts().row_sums, dtype=np.float64)
+        return Prefixes(table, self._start(), weight)
+
+    def _check_state(self) -> None:
+        """Raise `ValueError` where the attributes do not fit together."""
+        self._table()
+        self._start()
+        if hasattr(self, "counts_") and self.counts_.shape != self.transition_matrix_.shape:
+            raise ValueError(f"{self._name}: counts_ and transition_matrix_ differ in shape.")

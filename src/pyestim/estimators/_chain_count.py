@@ -1,0 +1,147 @@
+"""From the rows of a fit to counted transitions over the states that occur in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyestim.data.sequences import SequenceSource
+from pyestim.engine.sweep import LocalSweep
+from pyestim.estimators._chain_base import ChainBase, Read
+from pyestim.estimators._labels import GUESSED_STATES, Coded, Labels, coded, recoded, seen_states
+from pyestim.models.chain import ChainModel
+from pyestim.models.transition_counts import (
+    DENSE_STATES,
+    StateOutOfRange,
+    TransitionCounts,
+    count_transitions,
+)
+from pyestim.models.transition_states import counted_states, renumbered
+
+
+class ChainCounting(ChainBase):
+    """Counts transitions; the states are found on the way where they are not given."""
+
+    def _count(
+        self, X: Any, lengths: Any, sample_weight: Any
+    ) -> tuple[TransitionCounts, Labels, str]:
+        """Counts, the labels of the states, and where the counting was done."""
+        rows = coded(self._column(X, reset=True), self.n_states, self._name)
+        read = self._read(rows.codes, lengths, sample_weight)
+        if rows.n_states == 0:
+            self._refuse_no_state()
+        try:
+            counts, backend = self._counted(read, rows.n_states)
+        except StateOutOfRange as error:
+            if self.n_states is not None:
+                raise self._out_of_range(error) from error
+            rows = _again(rows)
+            read = Read(rows.codes, read.offsets, read.weight)
+            counts, backend = self._counted(read, rows.n_states)
+        if self.n_states is not None:
+            return counts, np.arange(self.n_states), backend
+        return *self._compressed(counts, rows, read), backend
+
+    def _counted(self, read: Read, k: int) -> tuple[TransitionCounts, str]:
+        """Counts of the rows over ``k`` states, in one sweep."""
+        source = SequenceSource(
+            read.codes, offsets=read.offsets, weight=read.weight, owner=self._name
+        )
+        dense = k <= DENSE_STATES if self.sparse == "auto" else not self.sparse
+        if self.order > 1 or not dense:
+            parts = (
+                count_transitions(
+                    chunk.codes,
+                    k,
+                    order=self.order,
+                    offsets=chunk.offsets,
+                    weight=chunk.weight,
+                    sparse=self.sparse,
+                    start=chunk.start,
+                    stop=chunk.stop,
+                )
+                for chunk in source.chunks()
+            )
+            total = next(parts)
+            for part in parts:
+                total = total + part
+            return total, source.backend
+        sweep: LocalSweep[Any] = LocalSweep(ChainModel(k), source)
+        (stats,) = sweep([None])  # what is counted does not depend on parameters
+        kind = np.int64 if read.weight is None else np.float64
+        table, starts = stats["counts"].astype(kind), stats["starts"].astype(kind)
+        return TransitionCounts(1, k, None, table, starts), source.backend
+
+    def _compressed(
+        self, counts: TransitionCounts, rows: Coded, read: Read
+    ) -> tuple[TransitionCounts, Labels]:
+        """Counts without the states that never occur, and the labels of those that do."""
+        k = rows.n_states
+        seen = counted_states(counts)
+        # Every row that is known and not alone was counted once, as a start or as a target.
+        counted = counts.total + counts.starts.sum()
+        if not seen.all() and (read.weight is not None or counted < len(read.codes)):
+            seen |= seen_states(read.codes, k, read.weight)
+        labels = np.arange(k) if rows.labels is None else rows.labels
+        if seen.all():
+            return counts, labels
+        if not seen.any():
+            self._refuse_no_state()
+        n_seen = int(np.count_nonzero(seen))
+        place = np.where(seen, np.cumsum(seen) - 1, -1)
+        return self._dense_enough(renumbered(counts, place, n_seen)), labels[seen]
+
+    def _dense_enough(self, counts: TransitionCounts) -> TransitionCounts:
+        """The counts as a dense table where "auto" means that for so many states."""
+        few = self.order == 1 and counts.n_states <= DENSE_STATES
+        if not (counts.sparse and self.sparse == "auto" and few):
+            return counts
+        table = counts.table.toarray()
+        return TransitionCounts(1, counts.n_states, None, table, counts.starts)
+
+    def _merged(
+        self, counts: TransitionCounts, states: Labels, old: TransitionCounts, old_states: Labels
+    ) -> tuple[TransitionCounts, Labels]:
+        """Sum of two counts over the union of their states."""
+        if len(states) == len(old_states) and bool(np.all(states == old_states)):
+            return old + counts, old_states
+        try:
+            union = np.unique(np.concatenate([old_states, states]))
+        except TypeError as error:
+            raise TypeError(
+                f"{self._name}: partial_fit expects labels that can be sorted together with those "
+                f"seen before, {old_states.dtype}, got {states.dtype} ({error}). Use labels of one "
+                "kind."
+            ) from error
+        k = len(union)
+        there = [np.searchsorted(union, labels) for labels in (old_states, states)]
+        first, second = (
+            renumbered(part, place, k) for part, place in zip((old, counts), there, strict=True)
+        )
+        return first + second, union
+
+    def _refuse_no_state(self) -> None:
+        raise ValueError(
+            f"{self._name}: X must hold at least one state, got missing values only. Pass "
+            "n_states to have a chain without any observation."
+        )
+
+    def _out_of_range(self, error: StateOutOfRange) -> ValueError:
+        return ValueError(
+            f"{self._name}: n_states={self.n_states} expects X to hold whole numbers from 0 to "
+            f"{error.n_states - 1}, got {error.value} in row {error.row}. Raise n_states, or leave "
+            "it out to have the states found."
+        )
+
+
+def _again(rows: Coded) -> Coded:
+    """Codes after a look at all rows, where the first ones promised too few states."""
+    k = int(rows.codes.max()) + 1
+    return Coded(rows.codes, k, None) if k <= GUESSED_STATES else recoded(rows.codes)
+
+
+def as_labels(codes: NDArray[np.int64], states: Labels) -> Labels:
+    """Labels of an array of codes."""
+    return np.asarray(states[codes])

@@ -1,0 +1,103 @@
+"""From counted transitions to the published parameters of a chain."""
+
+from __future__ import annotations
+
+import warnings
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyestim.engine.report import Outcome, Report
+from pyestim.estimators._chain_count import ChainCounting
+from pyestim.estimators._labels import Labels, is_range
+from pyestim.models.chain import frequencies
+from pyestim.models.chain_smoothing import smoothed
+from pyestim.models.chain_tables import TransitionTable
+from pyestim.models.transition_counts import TransitionCounts
+
+NO_TRANSITION = (
+    "X holds no transition: every row of transition_matrix_ is uniform. Pass sequences of more "
+    "than {order} known rows."
+)
+
+
+class Estimate(NamedTuple):
+    """Probabilities, and how they were found."""
+
+    table: TransitionTable
+    outcome: Outcome
+    n_iter: int
+    remaining: float
+
+
+class ChainFitting(ChainCounting):
+    """Estimates the probabilities and publishes them."""
+
+    def _check_arguments(self) -> None:
+        super()._check_arguments()
+        if self.stationary_distribution is not None and not self.reversible:
+            raise ValueError(
+                f"{self._name}: stationary_distribution expects reversible=True, which holds it "
+                "fixed, got reversible=False."
+            )
+        if self.reversible and (self.order != 1 or self.smoothing != "mle"):
+            raise ValueError(
+                f"{self._name}: reversible=True is a maximum likelihood estimate and expects "
+                f"order=1 and smoothing='mle', got order={self.order} and "
+                f"smoothing={self.smoothing!r}."
+            )
+
+    def _estimate(self, counts: TransitionCounts, states: Labels, began: float, where: str) -> None:
+        """Estimate from counts and publish."""
+        found = self._estimated(counts)
+        total = counts.total
+        value = found.table.log_likelihood(counts) / total if total else 0.0
+        report = Report(
+            outcome=found.outcome,
+            objective=value,
+            trace=(value,),
+            sweeps=1,
+            seconds=perf_counter() - began,
+            backend=where,
+            accelerator="closed form" if found.outcome is Outcome.EXACT else "fixed point",
+            remaining=found.remaining,
+            diagnosis=self._diagnosed(counts),
+        )
+        self._publish(found.table, counts, states)
+        self.report_ = report
+        self.lower_bound_ = value
+        self.n_iter_ = found.n_iter
+        self.converged_ = report.converged
+        if not total:
+            text = NO_TRANSITION.format(order=self.order)
+            warnings.warn(f"{self._name}: {text}", UserWarning, stacklevel=4)
+
+    def _estimated(self, counts: TransitionCounts) -> Estimate:
+        return Estimate(smoothed(counts, self.smoothing), Outcome.EXACT, 1, 0.0)
+
+    def _diagnosed(self, counts: TransitionCounts) -> tuple[str, ...]:
+        if not counts.total:
+            return (NO_TRANSITION.format(order=self.order),)
+        empty = int(np.count_nonzero(counts.row_sums == 0))
+        if not empty:
+            return ()
+        return (
+            f"{empty} of {len(counts.row_sums)} rows were never seen to be left: their "
+            "probabilities are uniform.",
+        )
+
+    def _publish(self, table: TransitionTable, counts: TransitionCounts, states: Labels) -> None:
+        for name in ("unseen_proba_", "contexts_"):
+            self.__dict__.pop(name, None)
+        self.transition_matrix_ = table.matrix
+        if table.unseen is not None:
+            self.unseen_proba_ = table.unseen
+        if counts.contexts is not None:
+            contexts: NDArray[Any] = counts.contexts
+            self.contexts_ = contexts if is_range(states) else states[contexts]
+        self.counts_ = counts.table
+        self.start_counts_ = counts.starts
+        self.start_proba_ = frequencies(counts.starts.astype(np.float64))
+        self.states_ = states

@@ -1,0 +1,100 @@
+"""Chains against other programs: tests/reference/README.md says which."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyestim import MarkovChain
+
+pytestmark = pytest.mark.once
+
+HERE = Path(__file__).parent / "reference"
+NAMES = ["markov_rain", "markov_lynx4", "markov_cav_visits"]
+
+# Closed forms in double precision, recorded to 17 digits.
+PROBABILITY = {"rtol": 0, "atol": 1e-12}
+LIKELIHOOD = {"rtol": 1e-12}
+
+
+@functools.cache
+def file_of(name):
+    return json.loads((HERE / "markov" / f"{name}.json").read_text())
+
+
+@functools.cache
+def sequences(name):
+    """Labels and lengths."""
+    with open(HERE / "data" / f"{name}.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    X = np.array([row["state"] for row in rows])
+    if "sequence" not in rows[0]:
+        return X, None
+    number = np.array([int(row["sequence"]) for row in rows])
+    return X, np.diff(np.flatnonzero(np.diff(number, prepend=-1, append=-1)))
+
+
+def cases(kind):
+    """Cases of all files whose name contains ``kind``."""
+    for name in NAMES:
+        for case in file_of(name)["cases"]:
+            if case["id"].removeprefix(name).startswith(f"_{kind}"):
+                yield pytest.param(name, case["expected"], case["spec"], id=case["id"])
+
+
+@pytest.mark.parametrize(("name", "expected", "spec"), cases("mle"))
+def test_maximum_likelihood(name, expected, spec):
+    X, lengths = sequences(name)
+    chain = MarkovChain().fit(X, lengths=lengths)
+    assert chain.states_.tolist() == file_of(name)["data"]["states"]
+    np.testing.assert_array_equal(chain.counts_, expected["counts"])
+    assert chain.counts_.dtype == np.int64
+    np.testing.assert_allclose(
+        chain.transition_matrix_, expected["transition_matrix"], **PROBABILITY
+    )
+    np.testing.assert_allclose(
+        chain.start_proba_, expected["initial_distribution_mle"], **PROBABILITY
+    )
+    likelihood = expected["loglik_conditional_on_first"]
+    np.testing.assert_allclose(chain.log_likelihood(X, lengths=lengths), likelihood, **LIKELIHOOD)
+    np.testing.assert_allclose(
+        chain.score_samples(X, lengths=lengths).sum(), likelihood, **LIKELIHOOD
+    )
+    np.testing.assert_allclose(chain.lower_bound_ * chain.n_transitions_, likelihood, **LIKELIHOOD)
+
+
+@pytest.mark.parametrize(("name", "expected", "spec"), cases("laplace"))
+def test_add_constant(name, expected, spec):
+    X, lengths = sequences(name)
+    chain = MarkovChain(smoothing=spec["smoothing"]).fit(X, lengths=lengths)
+    np.testing.assert_allclose(
+        chain.transition_matrix_, expected["transition_matrix"], **PROBABILITY
+    )
+    np.testing.assert_allclose(
+        chain.log_likelihood(X, lengths=lengths), expected["loglik_of_data"], **LIKELIHOOD
+    )
+
+
+@pytest.mark.parametrize(("name", "expected", "spec"), [*cases("order2"), *cases("order3")])
+def test_higher_orders(name, expected, spec):
+    X, lengths = sequences(name)
+    chain = MarkovChain(order=spec["order"]).fit(X, lengths=lengths)
+    assert chain.contexts_.tolist() == expected["contexts"]
+    np.testing.assert_array_equal(chain.counts_, expected["counts"])
+    np.testing.assert_allclose(
+        chain.transition_matrix_, expected["transition_probabilities"], **PROBABILITY
+    )
+    likelihood = expected["loglik_conditional_on_first_m"]
+    np.testing.assert_allclose(chain.log_likelihood(X, lengths=lengths), likelihood, **LIKELIHOOD)
+    np.testing.assert_allclose(
+        chain.score_samples(X, lengths=lengths).sum(), likelihood, **LIKELIHOOD
+    )
+    assert chain.n_transitions_ == expected["n_transitions"]
+    sparse = MarkovChain(order=spec["order"], sparse=True).fit(X, lengths=lengths)
+    np.testing.assert_array_equal(sparse.counts_.toarray(), expected["counts"])
+    np.testing.assert_allclose(sparse.log_likelihood(X, lengths=lengths), likelihood, **LIKELIHOOD)
