@@ -47,6 +47,8 @@ inline constexpr const char* type_name<int32_t> = "int32";
 template <>
 inline constexpr const char* type_name<int64_t> = "int64";
 template <>
+inline constexpr const char* type_name<uint32_t> = "uint32";
+template <>
 inline constexpr const char* type_name<uint64_t> = "uint64";
 }  // namespace detail
 

@@ -20,6 +20,8 @@ extern constinit const KernelTable table = {
     .transitions = &transitions_op,
     .weighted_transitions = &weighted_transitions_op,
     .first_out_of_range = first_out_of_range,
+    .chain_alias = &chain_alias_op,
+    .chain_walk = &chain_walk_op,
     .apply_math = apply_math,
 };
 

@@ -21,6 +21,8 @@ extern const SweepOp kmeans_op;
 extern const SweepOp moments_op;
 extern const ItemOp kmeans_plusplus_op;
 extern const ItemOp factorise_op;
+extern const ItemOp chain_alias_op;
+extern const ItemOp chain_walk_op;
 extern const TallyOp transitions_op;
 extern const SweepOp weighted_transitions_op;
 int64_t first_out_of_range(const CodesView* codes, int64_t n_states, int64_t begin, int64_t end);

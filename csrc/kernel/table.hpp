@@ -134,6 +134,39 @@ struct FactoriseJob {
   const Blas* blas;
 };
 
+// Rows of transition probabilities as alias tables (Walker 1977): a row has as many places as cells; a draw picks a
+// place evenly and takes its own symbol or its alias. Dense: place j of a row belongs to symbol j. Sparse: one place
+// per stored cell and a last one, of symbol -1, for all cells that are not stored.
+struct AliasTables {
+  int64_t n_rows;
+  int32_t n_states;
+  const int64_t* indptr;   // (R + 1,) or null: dense
+  const int32_t* indices;  // (nnz,) ascending in a row
+  uint32_t* hot;           // dense (R, k): upper 16 bits of the threshold, 16 bits of alias. All that most draws read
+  uint64_t* threshold;     // dense (R, k)
+  uint64_t* places;        // sparse (nnz + R, 2): symbol below and alias above 32 bits; threshold
+};
+
+struct AliasJob {
+  AliasTables tables;
+  const double* probability;  // (R, k) or (nnz,)
+  const double* unseen;       // (R,) probability of every cell that is not stored; null when dense
+};
+
+struct ChainWalkJob {
+  AliasTables tables;
+  int32_t order;
+  const int32_t* contexts;   // (R, order) in lexicographic order; null: row i is symbol i, order 1
+  const int64_t* successor;  // (R, 2): first row whose context continues that of row r, and how many there are
+  const double* start;       // (R,) cumulated probabilities of the rows that sequences begin with, or null
+  const int32_t* initial;    // (s, order) symbols that they begin with, where start is null
+  const int64_t* offsets;    // (s + 1,)
+  int64_t n_sequences;
+  int64_t first_sequence;  // number of the first one in the keys of the draws
+  uint64_t seed;
+  int32_t* out;  // (offsets[s],)
+};
+
 enum class MathFunction : int32_t { exp_full = 0, exp_neg = 1, log_full = 2, log_pos = 3 };
 
 struct MathJob {
@@ -222,6 +255,8 @@ struct KernelTable {
   const SweepOp* weighted_transitions;  // WeightedTransitionJob
   // The first row of [begin, end) whose code is n_states or more, or -1.
   int64_t (*first_out_of_range)(const CodesView* codes, int64_t n_states, int64_t begin, int64_t end);
+  const ItemOp* chain_alias;  // AliasJob, one item per row
+  const ItemOp* chain_walk;   // ChainWalkJob, one item per sequence
   Status (*apply_math)(const MathJob* job, int64_t begin, int64_t end);
 };
 

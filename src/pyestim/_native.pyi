@@ -134,3 +134,49 @@ def count_transitions(
     weight: _Float64 | None,
     out: NDArray[np.int64] | _Float64,
 ) -> int: ...
+def alias_dense(
+    ctx: Context,
+    probability: _Float64,
+    hot: NDArray[np.uint32],
+    threshold: NDArray[np.uint64],
+) -> None: ...
+def alias_sparse(
+    ctx: Context,
+    probability: _Float64,
+    unseen: _Float64,
+    n_states: int,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    places: NDArray[np.uint64],
+) -> None: ...
+def walk_dense(
+    ctx: Context,
+    n_states: int,
+    hot: NDArray[np.uint32],
+    threshold: NDArray[np.uint64],
+    order: int,
+    contexts: NDArray[np.int32] | None,
+    successor: NDArray[np.int64] | None,
+    start: _Float64 | None,
+    initial: NDArray[np.int32] | None,
+    offsets: NDArray[np.int64],
+    first_sequence: int,
+    seed: int,
+    out: NDArray[np.int32],
+) -> None: ...
+def walk_sparse(
+    ctx: Context,
+    n_states: int,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    places: NDArray[np.uint64],
+    order: int,
+    contexts: NDArray[np.int32] | None,
+    successor: NDArray[np.int64] | None,
+    start: _Float64 | None,
+    initial: NDArray[np.int32] | None,
+    offsets: NDArray[np.int64],
+    first_sequence: int,
+    seed: int,
+    out: NDArray[np.int32],
+) -> None: ...
