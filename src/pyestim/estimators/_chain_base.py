@@ -68,11 +68,20 @@ class ChainBase(Estimator):
         *("n_features_in_", "feature_names_in_"),
     )
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
     # -- sequences ------------------------------------------------------------------------------
 
     def _column(self, X: Any, reset: bool) -> NDArray[Any]:
         """The rows of X as a vector; the name of its column is kept, or compared."""
-        if np.ndim(X) == 2 and hasattr(X, "columns"):
+        if hasattr(X, "columns") and len(X.columns) == 1:
             validate_data(self, X, reset=reset, skip_check_array=True)
         elif reset:
             self.__dict__.pop("feature_names_in_", None)

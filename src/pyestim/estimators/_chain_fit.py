@@ -72,7 +72,7 @@ class ChainFitting(ChainCounting):
         self.converged_ = report.converged
         if not total:
             text = NO_TRANSITION.format(order=self.order)
-            warnings.warn(f"{self._name}: {text}", UserWarning, stacklevel=4)
+            warnings.warn(f"{self._name}: {text}", UserWarning, stacklevel=3)
 
     def _estimated(self, counts: TransitionCounts) -> Estimate:
         return Estimate(smoothed(counts, self.smoothing), Outcome.EXACT, 1, 0.0)

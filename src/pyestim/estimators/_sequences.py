@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from pyestim.estimators._base import shown
 from pyestim.estimators._labels import is_missing, is_missing_kind
@@ -21,6 +23,11 @@ def one_column(X: Any, owner: str) -> NDArray[Any]:
     ValueError
         X has another shape, no rows, or holds what cannot be a label.
     """
+    if issparse(X):
+        raise TypeError(
+            f"{owner}: X must be a dense column of states, got a sparse matrix; sparse data are "
+            "not supported. Pass X.toarray()."
+        )
     if isinstance(X, np.ma.MaskedArray):
         mask = np.ma.getmaskarray(X)
         X = X.data.astype(object)
@@ -34,6 +41,11 @@ def one_column(X: Any, owner: str) -> NDArray[Any]:
         ) from error
     if rows.ndim == 2 and rows.shape[1] == 1:
         rows = rows[:, 0]
+    if rows.ndim == 2 and rows.shape[1] == 0:
+        raise ValueError(
+            f"{owner}: found array with 0 feature(s) (shape={rows.shape}) while a minimum of 1 is "
+            "required: one column of states."
+        )
     if rows.ndim != 1:
         raise ValueError(
             f"{owner}: X must be one column of states, of shape (n,) or (n, 1), got shape "
@@ -45,7 +57,12 @@ def one_column(X: Any, owner: str) -> NDArray[Any]:
         rows = _numbers_or_objects(rows)
     elif rows.dtype.kind == "T":
         rows = rows.astype(object)
-    if rows.dtype.kind in "cV":
+    if rows.dtype.kind == "c":
+        raise ValueError(
+            f"{owner}: Complex data not supported: X must hold whole numbers or labels, got "
+            f"{rows.dtype}. Number the states, or name them by strings."
+        )
+    if rows.dtype.kind == "V":
         raise ValueError(
             f"{owner}: X must hold whole numbers or labels that can be sorted, got "
             f"{rows.dtype}. Number the states, or name them by strings."
@@ -98,8 +115,9 @@ def sequence_offsets(lengths: Any, n: int, owner: str) -> NDArray[np.int64] | No
 
 def row_weights(sample_weight: Any, n: int, offsets: NDArray[np.int64] | None) -> Any:
     """Weights of rows from those of sequences: one for each row, or as they came."""
-    if sample_weight is None or offsets is None or np.ndim(sample_weight) != 1:
+    if sample_weight is None or offsets is None or isinstance(sample_weight, Real):
         return sample_weight
-    if len(sample_weight) == len(offsets) - 1 != n:
-        return np.repeat(np.asarray(sample_weight), np.diff(offsets))
+    given = np.asarray(sample_weight)
+    if given.shape == (len(offsets) - 1,) != (n,):
+        return np.repeat(given, np.diff(offsets))
     return sample_weight

@@ -17,6 +17,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from pyestim._version import __version__
 from pyestim.engine.report import Outcome, Report
@@ -27,7 +28,10 @@ HEADER = "header"
 HEADER_KEYS = {"format", "schema", "class", "version", "params", "state"}
 
 #: Classes that a file may name, and where they are.
-CLASSES = {"GaussianMixture": "pyestim.estimators.gaussian_mixture"}
+CLASSES = {
+    "GaussianMixture": "pyestim.estimators.gaussian_mixture",
+    "MarkovChain": "pyestim.estimators.markov_chain",
+}
 
 #: Kinds of numpy arrays that go into a file: bool, integers, floats.
 ARRAY_KINDS = "biuf"
@@ -162,13 +166,17 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], what: str, owner: str) ->
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         fields["outcome"] = value.outcome.name
         return {"report": {k: _encode(v, arrays, what, owner) for k, v in fields.items()}}
+    if isinstance(value, csr_array):
+        parts = (np.array(value.shape), value.data, value.indices, value.indptr)
+        return {"csr": [_encode(part, arrays, what, owner) for part in parts]}
     if isinstance(value, np.ndarray):
         if value.dtype.kind in ARRAY_KINDS:
             name = f"a{len(arrays)}"
             arrays[name] = value
             return {"array": name}
         if value.dtype.kind in "OU" and all(isinstance(item, str) for item in value.flat):
-            return {"strings": value.tolist()}
+            strings = {"strings" if value.dtype.kind == "O" else "text": value.ravel().tolist()}
+            return strings if value.ndim == 1 else {"shaped": [list(value.shape), strings]}
     raise TypeError(
         f"{owner}.save: expected {what} to be a number, a string, a list or a numeric array, "
         f"got {type(value).__name__}. Set it to None or to such a value before saving."
@@ -225,6 +233,25 @@ class _Reader:
     def _strings(self, content: list[str]) -> np.ndarray:
         return np.array([str(item) for item in content], dtype=object)
 
+    def _text(self, content: list[str]) -> np.ndarray:
+        return np.array([str(item) for item in content], dtype=np.str_)
+
+    def _shaped(self, content: list[Any]) -> np.ndarray:
+        shape, flat = content
+        try:
+            return np.asarray(self.value(flat)).reshape(shape)
+        except ValueError as error:
+            raise TypeError(shape) from error
+
+    def _csr(self, content: list[Any]) -> csr_array:
+        shape, data, indices, indptr = (self.value(item) for item in content)
+        try:
+            table = csr_array((data, indices, indptr), shape=tuple(shape.tolist()))
+            table.check_format(full_check=True)
+        except ValueError as error:
+            raise TypeError(shape) from error
+        return table
+
     def _array(self, content: str) -> np.ndarray:
         array = self.arrays[content]
         if array.dtype.kind not in ARRAY_KINDS:
@@ -238,4 +265,4 @@ class _Reader:
         return Report(**fields)
 
 
-_TAGS = {"float", "list", "tuple", "strings", "array", "report"}
+_TAGS = {"float", "list", "tuple", "strings", "text", "shaped", "csr", "array", "report"}
