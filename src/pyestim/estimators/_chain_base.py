@@ -234,10 +234,13 @@ class ChainBase(Estimator):
 
     def _prefixes(self) -> Prefixes:
         table = self._table()
-        weight = np.ones(table.n_rows)
-        if hasattr(self, "counts_"):
-            weight = np.asarray(self._counts().row_sums, dtype=np.float64)
-        return Prefixes(table, self._start(), weight)
+        return Prefixes(table, self._start(), self._row_weights(table))
+
+    def _row_weights(self, table: TransitionTable) -> Array:
+        """How often each row of the table was seen; once where it was set by hand."""
+        if not hasattr(self, "counts_"):
+            return np.ones(table.n_rows)
+        return np.asarray(self._counts().row_sums, dtype=np.float64)
 
     def _check_state(self) -> None:
         """Raise `ValueError` where the attributes do not fit together."""

@@ -23,22 +23,7 @@ def one_column(X: Any, owner: str) -> NDArray[Any]:
     ValueError
         X has another shape, no rows, or holds what cannot be a label.
     """
-    if issparse(X):
-        raise TypeError(
-            f"{owner}: X must be a dense column of states, got a sparse matrix; sparse data are "
-            "not supported. Pass X.toarray()."
-        )
-    if isinstance(X, np.ma.MaskedArray):
-        mask = np.ma.getmaskarray(X)
-        X = X.data.astype(object)
-        X[mask] = None
-    try:
-        rows = X if type(X) is np.ndarray else np.asarray(X)
-    except ValueError as error:  # lists of different lengths
-        raise ValueError(
-            f"{owner}: X must be one column of states, of shape (n,) or (n, 1), got {shown(X)} "
-            f"({error}). {ADVICE}"
-        ) from error
+    rows = _as_array(X, owner)
     if rows.ndim == 2 and rows.shape[1] == 1:
         rows = rows[:, 0]
     if rows.ndim == 2 and rows.shape[1] == 0:
@@ -67,6 +52,27 @@ def one_column(X: Any, owner: str) -> NDArray[Any]:
             f"{owner}: X must hold whole numbers or labels that can be sorted, got "
             f"{rows.dtype}. Number the states, or name them by strings."
         )
+    return rows
+
+
+def _as_array(X: Any, owner: str) -> NDArray[Any]:
+    """X as an array; the masked cells of a masked one are None."""
+    if issparse(X):
+        raise TypeError(
+            f"{owner}: X must be a dense column of states, got a sparse matrix; sparse data are "
+            "not supported. Pass X.toarray()."
+        )
+    if isinstance(X, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(X)
+        X = X.data.astype(object)
+        X[mask] = None
+    try:
+        rows = X if type(X) is np.ndarray else np.asarray(X)
+    except ValueError as error:  # lists of different lengths
+        raise ValueError(
+            f"{owner}: X must be one column of states, of shape (n,) or (n, 1), got {shown(X)} "
+            f"({error}). {ADVICE}"
+        ) from error
     return rows
 
 

@@ -7,9 +7,10 @@ from typing import Any, Self
 
 from pyestim.estimators._chain_fit import ChainFitting
 from pyestim.estimators._chain_predict import ChainPrediction
+from pyestim.estimators._chain_sample import ChainSampling
 
 
-class MarkovChain(ChainFitting, ChainPrediction):
+class MarkovChain(ChainFitting, ChainPrediction, ChainSampling):
     """Markov chain on states or labels, of any order.
 
     ``p(x_t | x_1 .. x_(t-1)) = P[x_(t-1), x_t]``: the transition matrix P from counted
