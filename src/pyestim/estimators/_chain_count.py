@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyestim.data.sequences import SequenceSource
 from pyestim.engine.sweep import LocalSweep
@@ -50,29 +51,40 @@ class ChainCounting(ChainBase):
             read.codes, offsets=read.offsets, weight=read.weight, owner=self._name
         )
         dense = k <= DENSE_STATES if self.sparse == "auto" else not self.sparse
-        if self.order > 1 or not dense:
-            parts = (
-                count_transitions(
-                    chunk.codes,
-                    k,
-                    order=self.order,
-                    offsets=chunk.offsets,
-                    weight=chunk.weight,
-                    sparse=self.sparse,
-                    start=chunk.start,
-                    stop=chunk.stop,
-                )
-                for chunk in source.chunks()
-            )
-            total = next(parts)
-            for part in parts:
-                total = total + part
-            return total, source.backend
+        try:
+            if self.order == 1 and dense:
+                return self._swept(source, k), source.backend
+            return self._added(source, k), source.backend
+        except MemoryError as error:
+            raise MemoryError(
+                f"{self._name}: sparse={self.sparse!r} expects tables that fit in memory, got "
+                f"{k} states and order {self.order} ({error}). Set sparse=True, or merge states."
+            ) from error
+
+    def _swept(self, source: SequenceSource, k: int) -> TransitionCounts:
+        """A dense table of the first order: the statistics of the model."""
         sweep: LocalSweep[Any] = LocalSweep(ChainModel(k), source)
         (stats,) = sweep([None])  # what is counted does not depend on parameters
-        kind = np.int64 if read.weight is None else np.float64
+        kind = np.int64 if source.weight is None else np.float64
         table, starts = stats["counts"].astype(kind), stats["starts"].astype(kind)
-        return TransitionCounts(1, k, None, table, starts), source.backend
+        return TransitionCounts(1, k, None, table, starts)
+
+    def _added(self, source: SequenceSource, k: int) -> TransitionCounts:
+        """Sparse tables and higher orders: the sum over the chunks."""
+        parts = (
+            count_transitions(
+                chunk.codes,
+                k,
+                order=self.order,
+                offsets=chunk.offsets,
+                weight=chunk.weight,
+                sparse=self.sparse,
+                start=chunk.start,
+                stop=chunk.stop,
+            )
+            for chunk in source.chunks()
+        )
+        return reduce(operator.add, parts)
 
     def _compressed(
         self, counts: TransitionCounts, rows: Coded, read: Read
@@ -140,8 +152,3 @@ def _again(rows: Coded) -> Coded:
     """Codes after a look at all rows, where the first ones promised too few states."""
     k = int(rows.codes.max()) + 1
     return Coded(rows.codes, k, None) if k <= GUESSED_STATES else recoded(rows.codes)
-
-
-def as_labels(codes: NDArray[np.int64], states: Labels) -> Labels:
-    """Labels of an array of codes."""
-    return np.asarray(states[codes])

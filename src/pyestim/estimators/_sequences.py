@@ -37,7 +37,9 @@ def one_column(X: Any, owner: str) -> NDArray[Any]:
             f"{rows.shape}. {ADVICE}"
         )
     if len(rows) == 0:
-        raise ValueError(f"{owner}: X must hold at least one row, got 0 rows. Pass some states.")
+        raise ValueError(
+            f"{owner}: X must hold at least one row, got 0 sample(s). Pass some states."
+        )
     if rows.dtype.kind == "O":
         rows = _numbers_or_objects(rows)
     elif rows.dtype.kind == "T":

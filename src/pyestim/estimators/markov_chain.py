@@ -160,7 +160,10 @@ class MarkovChain(ChainFitting, ChainPrediction, ChainSampling):
         """
         began = perf_counter()
         self._check_arguments()
-        old = (self._counts(), self._states) if hasattr(self, "counts_") else None
+        old = None
+        if hasattr(self, "counts_"):
+            self._check_state()
+            old = self._counts(), self._states
         counts, states, where = self._count(X, lengths, sample_weight)
         if old is not None:
             counts, states = self._merged(counts, states, *old)
