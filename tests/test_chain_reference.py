@@ -98,3 +98,40 @@ def test_higher_orders(name, expected, spec):
     sparse = MarkovChain(order=spec["order"], sparse=True).fit(X, lengths=lengths)
     np.testing.assert_array_equal(sparse.counts_.toarray(), expected["counts"])
     np.testing.assert_allclose(sparse.log_likelihood(X, lengths=lengths), likelihood, **LIKELIHOOD)
+
+
+def test_structure_of_the_maximum_likelihood_chains():
+    asked = 0
+    for param in cases("mle"):
+        name, expected, _ = param.values
+        X, lengths = sequences(name)
+        chain = MarkovChain().fit(X, lengths=lengths)
+        if "stationary_distribution" not in expected:
+            continue
+        asked += 1
+        pi = chain.stationary_distribution_
+        np.testing.assert_allclose(pi, expected["stationary_distribution"], **PROBABILITY)
+        np.testing.assert_array_equal(chain.stationary_distributions_, [pi])
+        # Passage times of some tens of steps, from 16 recorded digits.
+        passage = expected["mean_first_passage_time"]
+        np.testing.assert_allclose(chain.mean_first_passage_times(), passage, rtol=1e-11)
+        for j, label in enumerate(chain.states_):
+            times = chain.hitting_times(label)
+            np.testing.assert_allclose(times, np.array(passage)[:, j], rtol=1e-11)
+        assert chain.entropy_rate() == pytest.approx(expected["entropy_rate_nats"], rel=1e-12)
+        moduli = np.array(expected["eigenvalues_abs_sorted"])
+        np.testing.assert_allclose(chain.timescales(lag=2.0), -2 / np.log(moduli[1:]), rtol=1e-10)
+        power = expected["P_power_5"]
+        for i, label in enumerate(chain.states_):
+            ahead = chain.forecast([label], steps=5)[-1]
+            np.testing.assert_allclose(ahead, power[i], **PROBABILITY)
+    assert asked == 2
+
+
+@pytest.mark.parametrize(("name", "expected", "spec"), cases("laplace"))
+def test_stationary_distribution_of_smoothed_chains(name, expected, spec):
+    X, lengths = sequences(name)
+    chain = MarkovChain(smoothing=spec["smoothing"]).fit(X, lengths=lengths)
+    np.testing.assert_allclose(
+        chain.stationary_distribution_, expected["stationary_distribution"], **PROBABILITY
+    )

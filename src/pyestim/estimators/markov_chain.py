@@ -8,9 +8,10 @@ from typing import Any, Self
 from pyestim.estimators._chain_fit import ChainFitting
 from pyestim.estimators._chain_predict import ChainPrediction
 from pyestim.estimators._chain_sample import ChainSampling
+from pyestim.estimators._chain_structure import ChainStructure
 
 
-class MarkovChain(ChainFitting, ChainPrediction, ChainSampling):
+class MarkovChain(ChainFitting, ChainPrediction, ChainSampling, ChainStructure):
     """Markov chain on states or labels, of any order.
 
     ``p(x_t | x_1 .. x_(t-1)) = P[x_(t-1), x_t]``: the transition matrix P from counted
@@ -53,6 +54,12 @@ class MarkovChain(ChainFitting, ChainPrediction, ChainSampling):
         Sequences that begin in each state.
     states_ : ndarray of shape (k,)
         Labels of the states, sorted.
+    communicating_classes_ : tuple of ndarray
+        Labels of the states that can reach one another; ``class_is_closed_`` says which of these
+        classes the chain never leaves, ``class_periods_`` their periods.
+    stationary_distribution_ : ndarray of shape (k,)
+        Computed when asked, like all that follows from the matrix; an error that names
+        ``stationary_distributions_``, of shape (n_closed, k), if several classes are closed.
     n_transitions_ : int or float
         Sum of ``counts_``.
     n_parameters_ : int
