@@ -53,7 +53,7 @@ class ChainFitting(ChainCounting):
         """Estimate from counts and publish."""
         found = self._estimated(counts)
         total = counts.total
-        value = found.table.log_likelihood(counts) / total if total else 0.0
+        value = float(found.table.log_likelihood(counts) / total) if total else 0.0
         report = Report(
             outcome=found.outcome,
             objective=value,

@@ -237,19 +237,19 @@ class _Reader:
         return np.array([str(item) for item in content], dtype=np.str_)
 
     def _shaped(self, content: list[Any]) -> np.ndarray:
-        shape, flat = content
         try:
+            shape, flat = content
             return np.asarray(self.value(flat)).reshape(shape)
         except ValueError as error:
-            raise TypeError(shape) from error
+            raise TypeError(content) from error
 
     def _csr(self, content: list[Any]) -> csr_array:
-        shape, data, indices, indptr = (self.value(item) for item in content)
         try:
+            shape, data, indices, indptr = (self.value(item) for item in content)
             table = csr_array((data, indices, indptr), shape=tuple(shape.tolist()))
             table.check_format(full_check=True)
         except ValueError as error:
-            raise TypeError(shape) from error
+            raise TypeError(content) from error
         return table
 
     def _array(self, content: str) -> np.ndarray:
