@@ -114,6 +114,28 @@ BAD_ARGUMENTS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("pi", "message"),
+    [
+        ([0.5, 0.25, 0.25], "one probability for each of the 2 states"),
+        ([0.5, 0.6], "with the sum 1"),
+        ([1.5, -0.5], "one probability for each"),
+        ([np.nan, 1], "one probability for each"),
+        ([1.0, 0.0], "positive for every state that occurs"),
+    ],
+)
+def test_bad_stationary_distribution(pi, message):
+    chain = MarkovChain(reversible=True, stationary_distribution=pi)
+    with pytest.raises(ValueError, match=f"MarkovChain: stationary_distribution must .*{message}"):
+        chain.fit([0, 1, 0, 0, 1])
+
+
+@pytest.mark.parametrize("other", [{"order": 2}, {"smoothing": 1.0}])
+def test_reversible_is_of_first_order_and_maximum_likelihood(other):
+    with pytest.raises(ValueError, match=r"reversible=True .* expects order=1 and smoothing='mle'"):
+        MarkovChain(reversible=True, **other).fit([0, 1, 0, 0, 1])
+
+
 @pytest.mark.parametrize(("name", "value", "message"), BAD_ARGUMENTS)
 def test_bad_arguments(name, value, message):
     chain = MarkovChain().set_params(**{name: value})

@@ -40,11 +40,13 @@ def sequences(name):
 
 
 def cases(kind):
-    """Cases of all files whose name contains ``kind``."""
-    for name in NAMES:
-        for case in file_of(name)["cases"]:
-            if case["id"].removeprefix(name).startswith(f"_{kind}"):
-                yield pytest.param(name, case["expected"], case["spec"], id=case["id"])
+    """Cases of all files whose name begins with ``kind``."""
+    return [
+        pytest.param(name, case["expected"], case["spec"], id=case["id"])
+        for name in NAMES
+        for case in file_of(name)["cases"]
+        if case["id"].removeprefix(name).startswith(f"_{kind}")
+    ]
 
 
 @pytest.mark.parametrize(("name", "expected", "spec"), cases("mle"))
@@ -135,3 +137,29 @@ def test_stationary_distribution_of_smoothed_chains(name, expected, spec):
     np.testing.assert_allclose(
         chain.stationary_distribution_, expected["stationary_distribution"], **PROBABILITY
     )
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize(("name", "expected", "spec"), cases("reversible"))
+def test_reversible(name, expected, spec, sparse):
+    X, lengths = sequences(name)
+    pi = spec.get("fixed_stationary_distribution")
+    chain = MarkovChain(reversible=True, stationary_distribution=pi, sparse=sparse)
+    chain.fit(X, lengths=lengths)
+    P = chain.transition_matrix_.toarray() if sparse else chain.transition_matrix_
+    # The fixed ones were recorded from a search without derivatives: the file's own tolerance.
+    atol = 1e-8 if pi is None else 1e-5
+    np.testing.assert_allclose(P, expected["transition_matrix"], rtol=0, atol=atol)
+    law = expected.get("stationary_distribution", pi)
+    np.testing.assert_allclose(chain.stationary_distribution_, law, rtol=0, atol=1e-10)
+    flows = np.asarray(law)[:, None] * P
+    np.testing.assert_allclose(flows, flows.T, rtol=0, atol=1e-8)
+    likelihood = chain.log_likelihood(X, lengths=lengths)
+    assert likelihood >= expected["loglik_conditional_on_first"] - 1e-8
+    assert likelihood == pytest.approx(
+        expected["loglik_conditional_on_first"], abs=1e-8 if pi is None else 1e-5
+    )
+    assert chain.converged_ and chain.n_iter_ > 0
+    k = len(chain.states_)
+    pairs = k * (k - 1) // 2
+    assert chain.n_parameters_ == (pairs + k - 1 if pi is None else pairs)

@@ -32,7 +32,7 @@ RULES: dict[str, Rule] = {
     "n_states": Rule(
         lambda v: v is None or integer(1).holds(v), "None or an integer of at least 1"
     ),
-    "reversible": one_of(False),
+    "reversible": one_of(True, False),
     "sparse": one_of("auto", True, False),
 }
 

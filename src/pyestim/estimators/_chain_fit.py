@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from pyestim.engine.report import Outcome, Report
+from pyestim.estimators._base import Array, shown
+from pyestim.estimators._chain_base import SUM_TOLERANCE
 from pyestim.estimators._chain_count import ChainCounting
 from pyestim.estimators._labels import Labels, is_range
 from pyestim.models.chain import frequencies
+from pyestim.models.chain_reversible import reversible_mle
 from pyestim.models.chain_smoothing import smoothed
 from pyestim.models.chain_tables import TransitionTable
 from pyestim.models.transition_counts import TransitionCounts
@@ -70,12 +74,43 @@ class ChainFitting(ChainCounting):
         self.lower_bound_ = value
         self.n_iter_ = found.n_iter
         self.converged_ = report.converged
+        if not report.converged:
+            warnings.warn(
+                f"{self._name}: the reversible estimate stopped after {found.n_iter} steps with "
+                f"equations violated by up to {found.remaining:.1e}. Check the counts for nearly "
+                "separate groups of states.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         if not total:
             text = NO_TRANSITION.format(order=self.order)
             warnings.warn(f"{self._name}: {text}", UserWarning, stacklevel=3)
 
     def _estimated(self, counts: TransitionCounts) -> Estimate:
-        return Estimate(smoothed(counts, self.smoothing), Outcome.EXACT, 1, 0.0)
+        if not self.reversible:
+            return Estimate(smoothed(counts, self.smoothing), Outcome.EXACT, 1, 0.0)
+        pi = self._fixed_stationary(counts.n_states)
+        try:
+            fit = reversible_mle(counts.table, pi)
+        except ValueError as error:
+            raise ValueError(
+                f"{self._name}: stationary_distribution must be positive for every state that "
+                f"occurs ({error})"
+            ) from error
+        unseen = np.zeros(counts.n_states) if counts.sparse else None
+        outcome = Outcome.CONVERGED if fit.converged else Outcome.MAX_SWEEPS
+        return Estimate(TransitionTable(fit.transition, unseen), outcome, fit.n_iter, fit.residual)
+
+    def _fixed_stationary(self, k: int) -> Array | None:
+        if self.stationary_distribution is None:
+            return None
+        pi: Array = np.asarray(self.stationary_distribution, dtype=np.float64)
+        if pi.shape != (k,) or not (pi >= 0.0).all() or not abs(pi.sum() - 1.0) <= SUM_TOLERANCE:
+            raise ValueError(
+                f"{self._name}: stationary_distribution must hold one probability for each of the "
+                f"{k} states, in the order of states_, with the sum 1, got {shown(pi)}."
+            )
+        return np.asarray(pi / pi.sum())
 
     def _diagnosed(self, counts: TransitionCounts) -> tuple[str, ...]:
         if not counts.total:
