@@ -157,6 +157,17 @@ def test_parameters_set_by_hand():
         _ = chain.n_transitions_
 
 
+def test_a_sparse_matrix_in_any_order_of_its_cells():
+    chain = MarkovChain()
+    data, indices = np.array([0.25, 0.5, 0.25, 1.0, 0.5, 0.5]), np.array([2, 0, 1, 1, 2, 0])
+    chain.transition_matrix_ = csr_array((data, indices, [0, 3, 4, 6]), shape=(3, 3))
+    np.testing.assert_array_equal(
+        chain.predict_proba([0, 1, 2]), [[0.5, 0.25, 0.25], [0, 1, 0], [0.5, 0, 0.5]]
+    )
+    assert chain.score_samples([0, 0, 2])[1:].tolist() == [np.log(0.5), np.log(0.25)]
+    assert chain.transition_matrix_.indices.tolist() == indices.tolist()
+
+
 WRONG = {
     "sum": ({"transition_matrix_": [[0.9, 0.2], [0.5, 0.5]]}, r"the sum 1, got the sum 1\.1"),
     "negative": ({"transition_matrix_": [[1.1, -0.1], [0.5, 0.5]]}, "none negative"),

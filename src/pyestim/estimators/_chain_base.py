@@ -183,7 +183,10 @@ class ChainBase(Estimator):
         matrix, contexts = self.transition_matrix_, self._context_codes()
         unseen = None
         if issparse(matrix):
-            matrix = csr_array(matrix)
+            matrix = csr_array(matrix, dtype=np.float64)
+            if not matrix.has_canonical_format:
+                matrix = matrix.copy()
+                matrix.sum_duplicates()
             unseen = np.asarray(self.unseen_proba_ if hasattr(self, "unseen_proba_") else 0.0)
             unseen = np.broadcast_to(unseen, matrix.shape[:1]).astype(np.float64)
         else:

@@ -97,7 +97,10 @@ class ChainFitting(ChainCounting):
                 f"{self._name}: stationary_distribution must be positive for every state that "
                 f"occurs ({error})"
             ) from error
-        unseen = np.zeros(counts.n_states) if counts.sparse else None
+        unseen = None
+        if counts.sparse:
+            fit.transition.sum_duplicates()  # sorts the columns
+            unseen = np.zeros(counts.n_states)
         outcome = Outcome.CONVERGED if fit.converged else Outcome.MAX_SWEEPS
         return Estimate(TransitionTable(fit.transition, unseen), outcome, fit.n_iter, fit.residual)
 
