@@ -112,7 +112,11 @@ def rule_of(smoothing: Any, *, alpha: float = 0.5) -> Rule:
 
 
 def smoothed(
-    counts: TransitionCounts, smoothing: str | float = "mle", *, alpha: float = 0.5
+    counts: TransitionCounts,
+    smoothing: str | float = "mle",
+    *,
+    alpha: float = 0.5,
+    n_observations: float | None = None,
 ) -> TransitionTable:
     """Transition probabilities from counts.
 
@@ -123,6 +127,8 @@ def smoothed(
         The pseudo-counts, below. A number is added to every count.
     alpha : float
         The divergence that "minimax-alpha" is meant for; greater than -1.
+    n_observations : float, optional
+        The n of "adaptive": transitions and starts that were counted, by default.
 
     Returns
     -------
@@ -192,7 +198,9 @@ def smoothed(
     """
     table, sums = counts.table, np.asarray(counts.row_sums, dtype=np.float64)
     known = sums > 0
-    rows = Rows(counts.n_states, float(counts.total) + float(np.sum(counts.starts)), sums)
+    if n_observations is None:
+        n_observations = float(counts.total) + float(np.sum(counts.starts))
+    rows = Rows(counts.n_states, n_observations, sums)
     pseudo = rule_of(smoothing, alpha=alpha)(rows)
     # The limit of every rule: equal pseudo-counts and nothing else.
     pseudo[~known] = 1.0
@@ -259,7 +267,8 @@ def _never_left(counts: TransitionCounts) -> tuple[Integers, Integers]:
     else:
         row = np.flatnonzero((counts.contexts == counts.contexts[:, :1]).all(axis=1))
         state = counts.contexts[row, 0]
-    stayed = np.asarray(counts.table[row, state]).reshape(-1)
+    held = TransitionTable(counts.table, np.zeros(len(counts.row_sums)) if counts.sparse else None)
+    stayed = held.cells(row, state)
     kept = (stayed > 0) & (stayed == counts.row_sums[row])
     return row[kept], state[kept]
 
