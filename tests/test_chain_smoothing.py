@@ -78,6 +78,17 @@ def test_sparse_counts_give_the_same_probabilities(title, table, smoothing):
         assert (sparse.row(i) == sparse.dense()[i]).all()
 
 
+def test_columns_of_a_sparse_table_may_be_in_any_order():
+    table = counts_of([[3, 1, 0], [0, 2, 2], [0, 0, 7]], sparse=True)
+    expected = smoothed(table, "adaptive").dense()
+    held = table.table
+    held.indices[:2], held.data[:2] = [1, 0], [1, 3]
+    held.has_sorted_indices = False
+    got = smoothed(table, "adaptive")
+    assert (got.dense() == expected).all()
+    assert (got.cells(np.array([0, 0, 0]), np.array([0, 1, 2])) == expected[0]).all()
+
+
 def test_a_stored_zero_is_a_cell_of_count_zero():
     table = counts_of([[3, 0], [2, 2]], sparse=True)
     table.table.data[1] = 0

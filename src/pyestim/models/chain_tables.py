@@ -122,13 +122,14 @@ class TransitionTable:
         if self.unseen is None:
             out[known] = self.matrix[row, column]
             return out
-        held_row = np.repeat(np.arange(self.n_rows), np.diff(self.matrix.indptr))
-        held = held_row * self.n_states + self.matrix.indices
+        matrix = self.matrix if self.matrix.has_sorted_indices else self.matrix.sorted_indices()
+        held_row = np.repeat(np.arange(self.n_rows), np.diff(matrix.indptr))
+        held = held_row * self.n_states + matrix.indices
         wanted = row * self.n_states + column
         place = np.minimum(np.searchsorted(held, wanted), max(len(held) - 1, 0))
         found = held[place] == wanted if len(held) else np.zeros(len(wanted), dtype=bool)
         values = self.unseen[row]
-        values[found] = self.matrix.data[place[found]]
+        values[found] = matrix.data[place[found]]
         out[known] = values
         return out
 
