@@ -163,3 +163,16 @@ def test_reversible(name, expected, spec, sparse):
     k = len(chain.states_)
     pairs = k * (k - 1) // 2
     assert chain.n_parameters_ == (pairs + k - 1 if pi is None else pairs)
+
+
+@pytest.mark.parametrize(("name", "expected", "spec"), cases("order_selection"))
+def test_order_selection(name, expected, spec):
+    X, lengths = sequences(name)
+    test = MarkovChain().order_test(X, max_order=3, lengths=lengths)
+    assert test.n_transitions == spec["n_for_bic"]
+    for order in spec["orders"]:
+        row = expected[str(order)]
+        assert test.log_likelihood[order] == pytest.approx(row["loglik"], rel=1e-12)
+        assert test.n_parameters[order] == row["n_parameters"]
+        assert test.aic[order] == pytest.approx(row["aic"], rel=1e-12)
+        assert test.bic[order] == pytest.approx(row["bic"], rel=1e-12)

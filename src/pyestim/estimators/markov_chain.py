@@ -5,13 +5,13 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any, Self
 
-from pyestim.estimators._chain_fit import ChainFitting
+from pyestim.estimators._chain_inference import ChainInference
 from pyestim.estimators._chain_predict import ChainPrediction
 from pyestim.estimators._chain_sample import ChainSampling
 from pyestim.estimators._chain_structure import ChainStructure
 
 
-class MarkovChain(ChainFitting, ChainPrediction, ChainSampling, ChainStructure):
+class MarkovChain(ChainInference, ChainPrediction, ChainSampling, ChainStructure):
     """Markov chain on states or labels, of any order.
 
     ``p(x_t | x_1 .. x_(t-1)) = P[x_(t-1), x_t]``: the transition matrix P from counted
