@@ -115,8 +115,8 @@ class ChainInference(ChainFitting):
         >>> from pyestim import MarkovChain
         >>> chain = MarkovChain().fit([0, 0, 1, 0, 1, 1, 0, 0, 0])
         >>> print(chain.conf_int(0.9).lower.round(3))
-        [[0.276 0.143]
-         [0.255 0.093]]
+        [[0.272 0.143]
+         [0.254 0.078]]
         """
         for name, value, rule in (
             ("level", level, LEVEL),
