@@ -188,3 +188,16 @@ def test_wrong_parameters_are_told(name):
         setattr(chain, key, value)
     with pytest.raises(ValueError, match=f"MarkovChain: .*{message}"):
         chain.predict_proba([0, 1])
+
+
+def test_answers_go_where_they_are_wanted(caplog):
+    X = np.random.RandomState(0).randint(0, 3, 50)
+    with caplog.at_level("INFO", "pyestim"):
+        chain = MarkovChain().fit(X)
+    assert "MarkovChain: 0 iterations, objective" in caplog.text
+    out = np.empty((50, 3))
+    assert chain.predict_proba(X, out=out) is out
+    np.testing.assert_array_equal(out, chain.predict_proba(X))
+    for wrong in (np.empty((50, 2)), np.empty((50, 3), np.float32), [[0.0] * 3] * 50):
+        with pytest.raises(ValueError, match=r"MarkovChain: out must be a writable .* \(50, 3\)"):
+            chain.predict_proba(X, out=wrong)

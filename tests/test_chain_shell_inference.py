@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from pyestim import MarkovChain
 
@@ -136,3 +137,50 @@ def test_summary_of_large_and_strange_chains():
     with pytest.warns(UserWarning, match="no transition"):
         empty = MarkovChain(order=2).fit([0, 1])
     assert "transitions          0" in str(empty.summary())
+
+
+TRUTH = [[0.9, 0.1], [0.2, 0.8]]
+
+
+def test_simulated_risk_compares_rules_on_the_same_paths():
+    chain = MarkovChain(smoothing="laplace", random_state=1)
+    asked = {"n": 200, "transition_matrix": TRUTH, "n_repeats": 100, "loss": "l2"}
+    own = chain.simulate_risk(**asked)
+    both = chain.simulate_risk(**asked, smoothing=["laplace", "minimax-l2"])
+    assert [found.smoothing for found in both] == ["laplace", "minimax-l2"]
+    assert own.risk == both[0].risk
+    assert own.standard_error > 0
+    other = chain.simulate_risk(**asked, random_state=2)
+    assert own.risk != other.risk
+    # Two means of 100 losses differ by a few of their standard errors.
+    assert abs(own.risk - other.risk) < 6 * (own.standard_error + other.standard_error)
+
+
+def test_simulated_risk_of_a_fitted_chain(chain):
+    chain.simulate_risk(50, n_repeats=10, start=chain.start_proba_)
+    found = chain.simulate_risk(50, smoothing=0.5, n_repeats=10)
+    assert np.isfinite(found.risk)
+    with pytest.raises(ValueError, match="simulate_risk expects a chain of order 1, got order 2"):
+        MarkovChain(order=2).fit([0, 1, 1, 0]).simulate_risk(10)
+    with pytest.raises(NotFittedError):
+        MarkovChain().simulate_risk(10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": 1}, "n must be an integer of at least 2, got 1"),
+        ({"n_repeats": 1.5}, "n_repeats must be an integer of at least 2"),
+        ({"loss": "absolute"}, "loss must be one of 'prediction-kl'"),
+        ({"smoothing": "best"}, "smoothing must be a number of at least 0 or one of"),
+        ({"smoothing": ["mle", -1]}, "smoothing must be a number of at least 0 or one of"),
+        ({"start": "first"}, "simulate_risk: start must be"),
+        ({"start": [0.5, 0.2, 0.3]}, "simulate_risk: start must be"),
+        ({"transition_matrix": [[0.5, 0.6], [0.5, 0.5]]}, "simulate_risk: rows .* sum to 1"),
+        ({"transition_matrix": [[1.0, 0.0], [0.0, 1.0]]}, "simulate_risk: .* 2 closed classes"),
+    ],
+)
+def test_bad_arguments_of_a_simulation(arguments, message):
+    asked = {"n": 20, "transition_matrix": TRUTH, "n_repeats": 5, **arguments}
+    with pytest.raises(ValueError, match=f"MarkovChain: {message}"):
+        MarkovChain().simulate_risk(**asked)

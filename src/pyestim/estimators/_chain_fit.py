@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from pyestim.engine.progress import Talk
 from pyestim.engine.report import Outcome, Report
 from pyestim.estimators._base import Array, shown
 from pyestim.estimators._chain_base import SUM_TOLERANCE
@@ -74,6 +75,7 @@ class ChainFitting(ChainCounting):
         self.lower_bound_ = value
         self.n_iter_ = found.n_iter
         self.converged_ = report.converged
+        Talk(self._name, 0, 1).close(report)
         if not report.converged:
             warnings.warn(
                 f"{self._name}: the reversible estimate stopped after {found.n_iter} steps with "

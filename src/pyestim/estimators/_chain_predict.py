@@ -36,7 +36,7 @@ class ChainPrediction(DensityMixin, ChainBase):
         read = self._sequences(X, lengths)
         return np.asarray(self._states[self._prefixes().best(read.codes, read.offsets)])
 
-    def predict_proba(self, X: Any, lengths: Any = None) -> Array:
+    def predict_proba(self, X: Any, lengths: Any = None, out: Array | None = None) -> Array:
         """Return the distribution of the next state after each row of X.
 
         ``P[x_t, :]`` for a first-order chain. A missing state is summed over: its distribution is
@@ -50,6 +50,9 @@ class ChainPrediction(DensityMixin, ChainBase):
         X : array-like of shape (n,) or (n, 1)
             States, as labels.
         lengths : array-like of int of shape (n_sequences,), optional
+        out : ndarray of shape (n, k), optional
+            Float64, C-contiguous and writable, for instance a memory-mapped file; filled and
+            returned. A new array by default.
 
         Returns
         -------
@@ -57,7 +60,7 @@ class ChainPrediction(DensityMixin, ChainBase):
             Columns in the order of ``states_``; rows sum to one.
         """
         read = self._sequences(X, lengths)
-        out = np.empty((len(read.codes), len(self._states)))
+        out = self._result(out, (len(read.codes), len(self._states)))
         return self._prefixes().proba(read.codes, read.offsets, out)
 
     def forecast(self, X: Any, steps: int = 1, lengths: Any = None) -> Array:

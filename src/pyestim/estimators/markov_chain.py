@@ -7,11 +7,12 @@ from typing import Any, Self
 
 from pyestim.estimators._chain_inference import ChainInference
 from pyestim.estimators._chain_predict import ChainPrediction
+from pyestim.estimators._chain_risk import ChainRisk
 from pyestim.estimators._chain_sample import ChainSampling
 from pyestim.estimators._chain_structure import ChainStructure
 
 
-class MarkovChain(ChainInference, ChainPrediction, ChainSampling, ChainStructure):
+class MarkovChain(ChainInference, ChainPrediction, ChainSampling, ChainStructure, ChainRisk):
     """Markov chain on states or labels, of any order.
 
     ``p(x_t | x_1 .. x_(t-1)) = P[x_(t-1), x_t]``: the transition matrix P from counted
