@@ -134,6 +134,7 @@ def _periods(
     source, target = row[unknown], graph.indices[unknown].astype(np.int64)
     steps = csr_array((np.ones(len(source)), (source, target)), shape=graph.shape)
     first = np.unique(labels, return_index=True)[1][np.unique(labels[source])]
+    first = first.astype(np.int32)  # what the oldest scipy expects
     level = dijkstra(steps, unweighted=True, indices=first, min_only=True)
     cycle = np.abs(level[source] + 1 - level[target]).astype(np.int64)
     order = np.argsort(labels[source], kind="stable")
