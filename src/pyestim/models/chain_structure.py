@@ -132,9 +132,10 @@ def _periods(
     if not unknown.any():
         return periods
     source, target = row[unknown], graph.indices[unknown].astype(np.int64)
-    steps = csr_array((np.ones(len(source)), (source, target)), shape=graph.shape)
+    # The oldest scipy walks on 32-bit indices only, and does not choose them by itself.
+    cells = source.astype(np.int32), target.astype(np.int32)
+    steps = csr_array((np.ones(len(source)), cells), shape=graph.shape)
     first = np.unique(labels, return_index=True)[1][np.unique(labels[source])]
-    first = first.astype(np.int32)  # what the oldest scipy expects
     level = dijkstra(steps, unweighted=True, indices=first, min_only=True)
     cycle = np.abs(level[source] + 1 - level[target]).astype(np.int64)
     order = np.argsort(labels[source], kind="stable")
