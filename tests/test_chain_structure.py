@@ -238,6 +238,11 @@ def test_stationary_laws_by_class():
         np.testing.assert_allclose(laws @ matrix, laws, atol=1e-15)
 
 
+def test_too_many_stationary_laws_are_refused():
+    with pytest.raises(MemoryError, match="20000 stationary laws over 20000 states"):
+        stationary(csr_array(eye_array(20_000)))
+
+
 def test_periodic_chains_have_a_law():
     cycle = np.roll(np.eye(5), 1, axis=1)
     np.testing.assert_allclose(stationary(cycle)[0], 0.2, rtol=4 * EPS)

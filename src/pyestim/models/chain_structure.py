@@ -23,6 +23,8 @@ from pyestim.models.chain_tables import Floats, Integers
 
 #: States up to which a sparse matrix is treated as a dense one: 32 MB, some seconds.
 DENSE_STATES = 2000
+#: Probabilities that all stationary laws together may have, 1.6 GB.
+MOST_CELLS = 200_000_000
 #: Modulus from which on an eigenvalue found by iterations is one.
 UNIT = 1 - 1e-10
 
@@ -81,7 +83,14 @@ def communicating_classes(matrix: Matrix) -> CommunicatingClasses:
     -----
     Time and memory are proportional to the number of cells that are not zero.
     """
-    chain = chain_matrix(matrix)
+    return _classes_of(chain_matrix(matrix))
+
+
+def _classes_of(chain: ChainMatrix) -> CommunicatingClasses:
+    if not issparse(chain.held) and (chain.held > 0).all():
+        # Every smoothed matrix: one class, and no need for its graph.
+        labels = np.zeros(chain.n_states, dtype=np.int64)
+        return CommunicatingClasses(labels, np.ones(1, dtype=bool), np.ones(1, dtype=np.int64))
     return _classes(chain.graph(), chain.full_rows())
 
 
@@ -168,8 +177,13 @@ def stationary(matrix: Matrix, classes: CommunicatingClasses | None = None) -> F
     `chain_sparse.sparse_stationary`.
     """
     chain = chain_matrix(matrix)
-    classes = _classes(chain.graph(), chain.full_rows()) if classes is None else classes
+    classes = _classes_of(chain) if classes is None else classes
     closed = np.flatnonzero(classes.closed)
+    if len(closed) * chain.n_states > MOST_CELLS:
+        raise MemoryError(
+            f"{len(closed)} stationary laws over {chain.n_states} states take "
+            f"{8e-9 * len(closed) * chain.n_states:.3g} GB; ask for those of single classes"
+        )
     laws = np.zeros((len(closed), chain.n_states))
     for law, label in zip(laws, closed, strict=True):
         members = classes.members(int(label))
@@ -278,7 +292,7 @@ def timescales(matrix: Matrix, n: int | None = None, *, lag: float = 1.0) -> Flo
     if n < 1:
         return np.zeros(0)
     # Structure tells how many there are of modulus one; iterations may miss repeated ones.
-    classes = _classes(chain.graph(), chain.full_rows())
+    classes = _classes_of(chain)
     n_unit = int(classes.periods[classes.closed].sum())
     modulus = np.abs(leading_eigenvalues(matrix, n + 1))
     modulus = modulus[n_unit:] if len(modulus) == k else modulus[modulus < UNIT]
