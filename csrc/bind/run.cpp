@@ -51,7 +51,7 @@ void items(Context& context, const char* function, const ItemOp& op, const void*
                without_gil([&] { return run_items(context.pool, op, job, context.kernels.vector_bytes, n_items); }));
 }
 
-int64_t tally(Context& context, const char* function, const TallyOp& op, const void* job, int64_t start, int64_t stop) {
+int64_t tally(Context& context, const char* function, const TallyOp& op, void* job, int64_t start, int64_t stop) {
   int64_t bad_row = -1;
   raise_status(function, without_gil([&] {
                  return run_tally(context.pool, op, job, context.kernels.vector_bytes, start, stop, bad_row);

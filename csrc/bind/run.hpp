@@ -22,7 +22,7 @@ void sweep_one(Context& context, const char* function, const SweepOp& op, const 
 void items(Context& context, const char* function, const ItemOp& op, const void* job, int64_t n_items);
 
 // Counts rows [start, stop) into the result of the job; the first row whose code is no state, or -1.
-int64_t tally(Context& context, const char* function, const TallyOp& op, const void* job, int64_t start, int64_t stop);
+int64_t tally(Context& context, const char* function, const TallyOp& op, void* job, int64_t start, int64_t stop);
 
 // exp or log of n numbers.
 void apply_math(Context& context, const char* function, const MathJob& job, int64_t n);

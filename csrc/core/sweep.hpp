@@ -15,7 +15,7 @@ Status run_items(Pool& pool, const ItemOp& op, const void* job, int vector_bytes
 
 // Rows [start, stop) through op, into the result that the job names; `bad_row` receives the first row whose code is no
 // state, or -1.
-Status run_tally(Pool& pool, const TallyOp& op, const void* job, int vector_bytes, int64_t start, int64_t stop,
+Status run_tally(Pool& pool, const TallyOp& op, void* job, int vector_bytes, int64_t start, int64_t stop,
                  int64_t& bad_row);
 
 }  // namespace pyestim

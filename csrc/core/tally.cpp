@@ -54,9 +54,10 @@ struct Flush {
 
 }  // namespace
 
-Status run_tally(Pool& pool, const TallyOp& op, const void* job, int vector_bytes, int64_t start, int64_t stop,
+Status run_tally(Pool& pool, const TallyOp& op, void* job, int vector_bytes, int64_t start, int64_t stop,
                  int64_t& bad_row) {
-  const int64_t n_rows = stop - start, bytes = op.table_bytes(job, n_rows);
+  op.plan(job, start, stop);
+  const int64_t n_rows = stop - start, bytes = op.table_bytes(job);
   Pool::Lease lease(pool);
   Workspace& workspace = lease.workspace();
   const double seconds = op.row_flops(job) * static_cast<double>(n_rows) / (flops_per_vector_byte * vector_bytes);

@@ -25,6 +25,8 @@ extern const ItemOp chain_alias_op;
 extern const ItemOp chain_walk_op;
 extern const TallyOp transitions_op;
 extern const SweepOp weighted_transitions_op;
+extern const ItemOp transition_cells_op;
+extern const ItemOp merge_cells_op;
 int64_t first_out_of_range(const CodesView* codes, int64_t n_states, int64_t begin, int64_t end);
 Status apply_math(const MathJob* job, int64_t begin, int64_t end);
 

@@ -187,12 +187,50 @@ struct CodesView {
 
 // A transition belongs to the row that it leads to; its source is the row before. There is none into the first row of a
 // sequence, and none from or to a missing state.
+
+// How keys meet counters, chosen from the first rows; no choice changes a count.
+enum class TallyOrder : int32_t { in_order = 0, streams = 1, streams_by_four = 2, runs = 3 };
+
+struct TransitionPlan {
+  bool direct;    // too few rows for private tables: straight into the result
+  int32_t width;  // states in a key: order + 1, or 3 or 5, which hold 2 or 4 transitions of order 1
+  TallyOrder order;
+};
+
 struct TransitionJob {
   CodesView codes;
   int64_t n_states;
+  int32_t order;
   const int64_t* offsets;  // (n_offsets,) rows where sequences begin, and n; null: one sequence
   int64_t n_offsets;
-  int64_t* counts;  // (n_states, n_states), added into
+  int64_t* counts;      // n_states^(order + 1), added into
+  int64_t flush_after;  // rows after which a table goes to the result, so that its counters cannot overflow
+  TransitionPlan plan;  // filled by the operation
+};
+
+// Cells that occur, by their number in base n_states, which is below 2^63.
+struct TransitionCellsJob {
+  CodesView codes;
+  int64_t n_states;
+  int32_t order;
+  const int64_t* offsets;
+  int64_t n_offsets;
+  int64_t start, stop;
+  int64_t* cells;   // (stop - start,) ascending
+  int64_t* counts;  // (stop - start,)
+  int64_t* result;  // number of cells; -1, or the first row whose code is no state
+};
+
+struct MergeCellsJob {
+  const int64_t* cells_a;
+  const int64_t* counts_a;
+  int64_t n_a;
+  const int64_t* cells_b;
+  const int64_t* counts_b;
+  int64_t n_b;
+  int64_t* cells;  // (n_a + n_b,)
+  int64_t* counts;
+  int64_t* n_cells;
 };
 
 struct WeightedTransitionJob {
@@ -230,13 +268,14 @@ struct ItemOp {
 // Counting into integers, which no order changes: threads claim stretches of rows and count each into a table of their
 // own; at the end the tables are added to the result, ranges of cells in parallel.
 struct TallyOp {
-  int64_t (*table_bytes)(const void* job, int64_t n_rows);  // of each thread; 0: one thread counts into the result
+  void (*plan)(void* job, int64_t begin, int64_t end);  // chooses for rows [begin, end), and only by them
+  int64_t (*table_bytes)(const void* job);              // of each thread; 0: one thread counts into the result
   double (*row_flops)(const void* job);
   int64_t (*n_cells)(const void* job);
   void (*begin)(const void* job, void* table);  // empties a table
   // Rows [begin, end); returns the first row whose code is no state, or -1. What is counted then is of no use.
   int64_t (*stretch)(const void* job, void* table, int64_t begin, int64_t end);
-  void (*flush)(const void* job, const void* table, int64_t cell_begin, int64_t cell_end);
+  void (*flush)(const void* job, void* table, int64_t cell_begin, int64_t cell_end);
   void (*finish)(const void* job, int64_t begin, int64_t end);  // after all: what one thread mends in the result
 };
 
@@ -253,6 +292,8 @@ struct KernelTable {
   const ItemOp* factorise;              // FactoriseJob, one item per matrix
   const TallyOp* transitions;           // TransitionJob
   const SweepOp* weighted_transitions;  // WeightedTransitionJob
+  const ItemOp* transition_cells;       // TransitionCellsJob, one item
+  const ItemOp* merge_cells;            // MergeCellsJob, one item
   // The first row of [begin, end) whose code is n_states or more, or -1.
   int64_t (*first_out_of_range)(const CodesView* codes, int64_t n_states, int64_t begin, int64_t end);
   const ItemOp* chain_alias;  // AliasJob, one item per row

@@ -133,6 +133,27 @@ def count_transitions(
     offsets: NDArray[np.int64] | None,
     weight: _Float64 | None,
     out: NDArray[np.int64] | _Float64,
+    order: int = 1,
+) -> int: ...
+def transition_cells(
+    ctx: Context,
+    codes: NDArray[np.integer[Any]],
+    start: int,
+    stop: int,
+    n_states: int,
+    offsets: NDArray[np.int64] | None,
+    cells: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    order: int = 1,
+) -> tuple[int, int]: ...
+def merge_cells(
+    ctx: Context,
+    cells_a: NDArray[np.int64],
+    counts_a: NDArray[np.int64],
+    cells_b: NDArray[np.int64],
+    counts_b: NDArray[np.int64],
+    cells: NDArray[np.int64],
+    counts: NDArray[np.int64],
 ) -> int: ...
 def alias_dense(
     ctx: Context,

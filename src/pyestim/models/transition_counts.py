@@ -203,7 +203,7 @@ def _dense(
     weight: NDArray[np.float64] | None,
     start: int,
     stop: int,
-) -> NDArray[Any]:
+) -> Any:
     _room(n_states, n_states, "order 1")
     dtype = np.int64 if weight is None else np.float64
     out: NDArray[Any] = np.zeros((n_states, n_states), dtype=dtype)

@@ -1,7 +1,9 @@
 """Counting transitions where a dense table of all states is out of the question.
 
-Rows are taken in chunks; each chunk gives a sparse table over the contexts seen in it, and the
-tables are added in the tree over leaves that every statistic uses. Memory: a chunk and the result.
+Rows are taken in chunks; each chunk gives the cells that occur in it. Memory: a chunk and the
+result. Unweighted counts are made by the native core, as long as contexts and targets can be
+numbered below 2^63. Else this file makes sparse tables over the contexts of each chunk, and adds
+them in the tree over leaves that every statistic uses.
 """
 
 from __future__ import annotations
@@ -13,12 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from pyestim import _core
+
 Codes: TypeAlias = NDArray[np.integer[Any]]
 Ints: TypeAlias = NDArray[np.int64]
 
 LEAF_ROWS = 4096
 #: Rows of a chunk: a node of the tree over leaves.
 CHUNK_ROWS = LEAF_ROWS << 8
+#: Rows of a chunk of the native core.
+NATIVE_ROWS = 1 << 23
+#: Dense tables of higher orders up to so many cells, if there are rows enough to fill them.
+DENSE_CELLS = 1 << 22
 #: Keys of a context and a target are below this, or contexts are renumbered.
 LARGEST_KEY = 2**63
 
@@ -36,7 +44,73 @@ def count(
     start: int,
     stop: int,
 ) -> Table:
-    """Count the transitions into rows ``[start, stop)``."""
+    """Count the transitions into rows ``[start, stop)``, whose codes are states or missing."""
+    n_cells = n_states ** (order + 1)
+    if weight is not None or n_cells >= LARGEST_KEY:
+        return _count_in_chunks(codes, n_states, order, offsets, weight, start, stop)
+    if n_cells <= min(DENSE_CELLS, stop - start):
+        table = np.zeros((n_cells // n_states, n_states), dtype=np.int64)
+        _core.native.count_transitions(
+            _core.context(), codes, start, stop, n_states, offsets, None, table, order
+        )
+        cell = np.flatnonzero(table)
+        return _table(cell, table.ravel()[cell], n_states, order)
+    return _table(*_cells(codes, n_states, order, offsets, start, stop), n_states, order)
+
+
+def _cells(
+    codes: Codes, n_states: int, order: int, offsets: Ints | None, start: int, stop: int
+) -> tuple[Ints, Ints]:
+    """Cells that occur and their counts; lists of similar length are merged first."""
+    stack: list[tuple[Ints, Ints]] = []
+    for begin in range(start, stop, NATIVE_ROWS):
+        end = min(stop, begin + NATIVE_ROWS)
+        cell, value = np.empty(end - begin, np.int64), np.empty(end - begin, np.int64)
+        found, _ = _core.native.transition_cells(
+            _core.context(), codes, begin, end, n_states, offsets, cell, value, order
+        )
+        stack.append(_kept(cell, value, found))
+        while len(stack) > 1 and 2 * len(stack[-1][0]) > len(stack[-2][0]):
+            stack.append(_merged(stack.pop(), stack.pop()))
+    while len(stack) > 1:
+        stack.append(_merged(stack.pop(), stack.pop()))
+    return stack[0] if stack else (np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+def _merged(a: tuple[Ints, Ints], b: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    length = len(a[0]) + len(b[0])
+    cell, value = np.empty(length, np.int64), np.empty(length, np.int64)
+    n = _core.native.merge_cells(_core.context(), *a, *b, cell, value)
+    return _kept(cell, value, n)
+
+
+def _kept(cell: Ints, value: Ints, n: int) -> tuple[Ints, Ints]:
+    """Return the first n; a copy where a view would hold much more memory than it shows."""
+    if 2 * n > len(cell):
+        return cell[:n], value[:n]
+    return cell[:n].copy(), value[:n].copy()
+
+
+def _table(cell: Ints, value: NDArray[Any], n_states: int, order: int) -> Table:
+    """Table of cells in ascending order."""
+    if order == 1:
+        start = np.searchsorted(cell, np.arange(n_states + 1) * n_states)
+        return None, _csr(start, cell % n_states, value, n_states)
+    source = cell // n_states
+    first = np.flatnonzero(np.diff(source, prepend=-1))  # cells that begin a context
+    contexts = _digits(source[first], n_states, order)
+    return contexts, _csr(np.append(first, len(cell)), cell % n_states, value, n_states)
+
+
+def _count_in_chunks(
+    codes: Codes,
+    n_states: int,
+    order: int,
+    offsets: Ints | None,
+    weight: NDArray[np.float64] | None,
+    start: int,
+    stop: int,
+) -> Table:
     stack: list[tuple[int, int, Table]] = []
     for begin, end in _chunks(start, stop):
         table = _count_chunk(codes, n_states, order, offsets, weight, begin, end)
@@ -73,10 +147,10 @@ def _count_chunk(
     begin: int,
     end: int,
 ) -> Table:
-    rows = usable_rows(codes, order, offsets, begin, end)
+    rows = _usable_rows(codes, order, offsets, begin, end)
     columns = [codes[rows - lag].astype(np.int64) for lag in range(order, -1, -1)]
     contexts = None
-    if n_states ** (order + 1) >= LARGEST_KEY:
+    if order > 1 and n_states ** (order + 1) >= LARGEST_KEY:
         source, contexts = _ranks(columns[:-1], n_states)
     else:
         source = _mixed_radix(columns[:-1], n_states)
@@ -85,16 +159,13 @@ def _count_chunk(
         cell, value = _unit_sums(key)
     else:
         cell, value = tree_sums(key, rows // LEAF_ROWS, weight[rows])
-    source, target = np.divmod(cell, n_states)
-    if order == 1:
-        return None, _csr(source, target, value, n_states, n_states)
     if contexts is None:
-        seen, source = _compressed(source)
-        contexts = _digits(seen, n_states, order)
-    return contexts, _csr(source, target, value, len(contexts), n_states)
+        return _table(cell, value, n_states, order)
+    start = np.searchsorted(cell, np.arange(len(contexts) + 1) * n_states)
+    return contexts, _csr(start, cell % n_states, value, n_states)
 
 
-def usable_rows(codes: Codes, order: int, offsets: Ints | None, begin: int, end: int) -> Ints:
+def _usable_rows(codes: Codes, order: int, offsets: Ints | None, begin: int, end: int) -> Ints:
     """Rows of ``[begin, end)`` that end a window of order + 1 states in one sequence."""
     first = max(begin - order, 0)
     present = codes[first:end] >= 0
@@ -134,13 +205,6 @@ def _ranks(columns: Sequence[Ints], radix: int) -> tuple[Ints, Ints]:
     return rank, np.stack([column[example] for column in columns], axis=1)
 
 
-def _compressed(numbers: Ints) -> tuple[Ints, Ints]:
-    """Different values of sorted numbers, and the position of each number among them."""
-    new = np.ones(len(numbers), dtype=bool)
-    new[1:] = numbers[1:] != numbers[:-1]
-    return numbers[new], np.cumsum(new) - 1
-
-
 def _unit_sums(key: Ints) -> tuple[Ints, NDArray[Any]]:
     return np.unique(key, return_counts=True)
 
@@ -160,10 +224,12 @@ def tree_sums(key: Ints, leaf: Ints, weight: NDArray[np.float64]) -> tuple[Ints,
         node = node >> 1
 
 
-def _csr(source: Ints, target: Ints, value: NDArray[Any], n_rows: int, n_states: int) -> Any:
-    """Table of cells that are sorted."""
-    start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n_rows))])
-    return csr_array((value, target, start), shape=(n_rows, n_states))
+def _csr(start: Ints, target: Ints, value: NDArray[Any], n_states: int) -> Any:
+    """Table of cells in ascending order, those of row i from start[i] to start[i + 1]."""
+    index = np.int32 if max(n_states, len(target)) < 2**31 else np.int64
+    return csr_array(
+        (value, target.astype(index), start.astype(index)), shape=(len(start) - 1, n_states)
+    )
 
 
 def added(mine: Ints | None, table: Any, theirs: Ints | None, other: Any) -> Table:
