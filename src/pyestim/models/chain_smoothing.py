@@ -176,15 +176,17 @@ def smoothed(
       the whole simplex is not claimed.
 
     *Prediction* of the next state of a path, under the Kullback-Leibler loss of the last row: for
-    k = 2 the minimax rate is log log n / n, and adding a constant has log n / n. "adaptive"
-    attains the rate: where the chain was never seen to leave its present state i, i.e. N_i = N_ii,
+    k = 2 the minimax rate is log log n / n, and adding a constant has log n / n. "adaptive" has the
+    minimax rate: where the chain was never seen to leave its present state i, i.e. N_i = N_ii,
     leaving it has the pseudo-count b = min(1/2, 1 / log n), spread evenly over the k - 1 exits,
     and staying has b too. As the present state is the only one that may have been visited and not
     left, row i of the matrix is the prediction if the chain is in i now. Of order m it applies to
-    the contexts i i ... i. For k >= 3 no rule attains that rate: (k^2 / n) log(n / k^2) is the
-    minimax one (Han, Jana and Wu, 2021; it supersedes the upper bound of 2018), and "adaptive" is
-    a heuristic there; for reversible chains whose spectral gap is not excessively small the rate
-    is k^2 / n, attained by adding one.
+    the contexts i i ... i. It overtakes adding 1/2 only near n = 1e6 (`benchmarks/papers`).
+
+    For k >= 3 the minimax rate is (k^2 / n) log(n / k^2) (Han, Jana and Wu, 2021, which supersedes
+    the upper bound of 2018), and "adaptive" is a heuristic. Reversible chains whose spectral gap is
+    not excessively small have the rate k^2 / n of independent draws; adding a constant shows it on
+    chains that mix fast.
 
     References
     ----------
