@@ -264,3 +264,25 @@ def test_integers_are_not_copied():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 500_000
+
+
+def test_partial_fits_grow_into_a_sparse_table():
+    rng = np.random.RandomState(0)
+    few, many = rng.randint(0, 5, 100), rng.randint(0, 4000, 300_000)
+    chain = MarkovChain().partial_fit(few).partial_fit(many).partial_fit(few, sample_weight=few + 1)
+    assert len(chain.states_) == 4000
+    assert hasattr(chain.counts_, "toarray") and hasattr(chain, "unseen_proba_")
+    assert chain.n_transitions_ == 99 + 299_999 + (few[1:] + 1).sum()
+    again = MarkovChain().partial_fit(many).partial_fit(few)
+    assert hasattr(again.counts_, "toarray")
+    whole = MarkovChain().fit(np.concatenate([few, many]), lengths=[100, 300_000])
+    assert (again.counts_ != whole.counts_).nnz == 0
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_read_only_rows_and_weights(codes, order):
+    weight = np.ones(300)
+    for array in (codes, weight):
+        array.setflags(write=False)
+    chain = MarkovChain(order=order).fit(codes, sample_weight=weight)
+    np.testing.assert_array_equal(chain.counts_, MarkovChain(order=order).fit(codes).counts_)

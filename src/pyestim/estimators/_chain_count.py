@@ -19,7 +19,7 @@ from pyestim.models.transition_counts import (
     TransitionCounts,
     count_transitions,
 )
-from pyestim.models.transition_states import counted_states, renumbered
+from pyestim.models.transition_states import counted_states, laid_out, renumbered
 
 
 class ChainCounting(ChainBase):
@@ -103,22 +103,14 @@ class ChainCounting(ChainBase):
             self._refuse_no_state()
         n_seen = int(np.count_nonzero(seen))
         place = np.where(seen, np.cumsum(seen) - 1, -1)
-        return self._dense_enough(renumbered(counts, place, n_seen)), labels[seen]
-
-    def _dense_enough(self, counts: TransitionCounts) -> TransitionCounts:
-        """The counts as a dense table where "auto" means that for so many states."""
-        few = self.order == 1 and counts.n_states <= DENSE_STATES
-        if not (counts.sparse and self.sparse == "auto" and few):
-            return counts
-        table = counts.table.toarray()
-        return TransitionCounts(1, counts.n_states, None, table, counts.starts)
+        return laid_out(renumbered(counts, place, n_seen), self.sparse), labels[seen]
 
     def _merged(
         self, counts: TransitionCounts, states: Labels, old: TransitionCounts, old_states: Labels
     ) -> tuple[TransitionCounts, Labels]:
         """Sum of two counts over the union of their states."""
         if len(states) == len(old_states) and bool(np.all(states == old_states)):
-            return old + counts, old_states
+            return laid_out(old + counts, self.sparse), old_states
         try:
             union = np.unique(np.concatenate([old_states, states]))
         except TypeError as error:
@@ -129,10 +121,11 @@ class ChainCounting(ChainBase):
             ) from error
         k = len(union)
         there = [np.searchsorted(union, labels) for labels in (old_states, states)]
+        parts = (laid_out(part, self.sparse, n_states=k) for part in (old, counts))
         first, second = (
-            renumbered(part, place, k) for part, place in zip((old, counts), there, strict=True)
+            renumbered(part, place, k) for part, place in zip(parts, there, strict=True)
         )
-        return first + second, union
+        return laid_out(first + second, self.sparse), union
 
     def _refuse_no_state(self) -> None:
         raise ValueError(

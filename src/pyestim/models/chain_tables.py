@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from scipy.special import xlogy
 
+from pyestim import _core
+
 if TYPE_CHECKING:
     from pyestim.models.transition_counts import TransitionCounts
 
@@ -108,7 +110,11 @@ class TransitionTable:
                 f"got order {counts.order} over {counts.n_states}"
             )
         if counts.contexts is None and self.unseen is None and not issparse(counts.table):
-            return float(xlogy(counts.table, self.matrix).sum())
+            # A table of a million cells takes as long as millions of rows: in place, native.
+            terms = np.where(counts.table > 0, self.matrix, 1.0).reshape(-1)
+            _core.native.apply_log(_core.context(), terms, terms)
+            terms *= counts.table.reshape(-1)
+            return float(terms.sum())
         row, column, value = nonzero_cells(counts.table)
         if counts.contexts is not None:
             row = self.find(counts.contexts)[row]

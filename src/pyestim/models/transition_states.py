@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,36 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyestim.models.chain_tables import nonzero_cells
-from pyestim.models.transition_counts import TransitionCounts
+from pyestim.models.transition_counts import (
+    DENSE_CELLS,
+    DENSE_STATES,
+    Sparse,
+    TransitionCounts,
+)
 
-__all__ = ["counted_states", "renumbered"]
+__all__ = ["counted_states", "laid_out", "renumbered"]
+
+
+def laid_out(
+    counts: TransitionCounts, sparse: Sparse, *, n_states: int | None = None
+) -> TransitionCounts:
+    """Return the counts with a dense or a sparse table, as `count_transitions` chooses it.
+
+    Parameters
+    ----------
+    counts : TransitionCounts
+    sparse : "auto", True or False
+    n_states : int, optional
+        States that the table is about to have; those of the counts by default.
+    """
+    k = counts.n_states if n_states is None else n_states
+    if sparse == "auto":
+        large = counts.table.shape[0] * k > DENSE_CELLS
+        sparse = k > DENSE_STATES if counts.order == 1 else large
+    if sparse == counts.sparse:
+        return counts
+    table = csr_array(counts.table) if sparse else counts.table.toarray()
+    return replace(counts, table=table)
 
 
 def counted_states(counts: TransitionCounts) -> NDArray[np.bool_]:
