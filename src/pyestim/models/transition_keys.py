@@ -171,9 +171,10 @@ def _usable_rows(codes: Codes, order: int, offsets: Ints | None, begin: int, end
     present = codes[first:end] >= 0
     usable = present[begin - first :].copy()
     for lag in range(1, order + 1):
-        shorter = max(0, first + lag - begin)  # rows that have no row so far back
+        shorter = min(end - begin, max(0, lag - begin))  # rows that have no row so far back
         usable[:shorter] = False
-        usable[shorter:] &= present[begin + shorter - lag - first : end - lag - first]
+        earlier = present[max(0, begin + shorter - lag - first) :]
+        usable[shorter:] &= earlier[: end - begin - shorter]
     if offsets is not None:
         low, high = np.searchsorted(offsets, [first, end])
         for lag in range(order):
