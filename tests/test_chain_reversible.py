@@ -295,6 +295,7 @@ def test_any_small_counts_give_a_reversible_chain(form, seed):
     assert np.isfinite(log_likelihood(counts, dense(fit)))
     # Not below a reversible chain that is nearly the unrestricted estimate of tiny prior counts.
     prior = reversible_mle(counts + 1e-6)
+    assert prior.converged
     assert log_likelihood(counts, dense(fit)) >= log_likelihood(counts, dense(prior)) - 1e-7
 
 

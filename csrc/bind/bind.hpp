@@ -11,6 +11,7 @@ void bind_mixture(pybind11::module_& module);
 void bind_kmeans(pybind11::module_& module);
 void bind_chain(pybind11::module_& module);
 void bind_chain_walk(pybind11::module_& module);
+void bind_chain_pairs(pybind11::module_& module);
 void bind_math(pybind11::module_& module);
 
 }  // namespace pyestim::bind

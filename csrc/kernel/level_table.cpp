@@ -24,6 +24,7 @@ extern constinit const KernelTable table = {
     .first_out_of_range = first_out_of_range,
     .chain_alias = &chain_alias_op,
     .chain_walk = &chain_walk_op,
+    .pair_sums = &pair_sums_op,
     .apply_math = apply_math,
 };
 

@@ -23,6 +23,7 @@ extern const ItemOp kmeans_plusplus_op;
 extern const ItemOp factorise_op;
 extern const ItemOp chain_alias_op;
 extern const ItemOp chain_walk_op;
+extern const ItemOp pair_sums_op;
 extern const TallyOp transitions_op;
 extern const SweepOp weighted_transitions_op;
 extern const ItemOp transition_cells_op;

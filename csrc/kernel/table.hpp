@@ -167,6 +167,19 @@ struct ChainWalkJob {
   int32_t* out;  // (offsets[s],)
 };
 
+enum class PairFormula : int32_t { compare = 0, exchange = 1, flow = 2, share = 3 };
+
+// Sums over the partners of every state of a reversible chain. One item per pair_rows rows.
+struct PairJob {
+  PairFormula formula;
+  int64_t k;
+  const double* forward;   // (k, k) counts
+  const double* backward;  // (k, k) its transpose
+  const double* values;    // (k,)
+  double* sums;            // (k,)
+  double* weights;         // (k, k)
+};
+
 enum class MathFunction : int32_t { exp_full = 0, exp_neg = 1, log_full = 2, log_pos = 3 };
 
 struct MathJob {
@@ -298,10 +311,12 @@ struct KernelTable {
   int64_t (*first_out_of_range)(const CodesView* codes, int64_t n_states, int64_t begin, int64_t end);
   const ItemOp* chain_alias;  // AliasJob, one item per row
   const ItemOp* chain_walk;   // ChainWalkJob, one item per sequence
+  const ItemOp* pair_sums;    // PairJob, one item per pair_rows rows
   Status (*apply_math)(const MathJob* job, int64_t begin, int64_t end);
 };
 
 constexpr int64_t leaf_rows = 4096;
+constexpr int64_t pair_rows = 8;  // of an item of pair_sums
 constexpr int64_t alignment = 64;
 
 }  // namespace pyestim

@@ -201,3 +201,12 @@ def walk_sparse(
     seed: int,
     out: NDArray[np.int32],
 ) -> None: ...
+def pair_sums(
+    ctx: Context,
+    formula: str,
+    forward: _Float64,
+    backward: _Float64,
+    values: _Float64,
+    sums: _Float64,
+    weights: _Float64,
+) -> None: ...

@@ -18,6 +18,7 @@ Float = NDArray[np.float64]
 ACCURACY = 1e-10
 #: Self-consistent steps before Newton's: they find the scale of every multiplier.
 WARM_STEPS = 5
+SHORT_STEP = 0.01
 
 
 @dataclass(frozen=True)
@@ -30,44 +31,44 @@ class FixedFlows:
     residual: float
 
 
-def _exchange(a: Any, b: Any, s: Any) -> tuple[Float, Float]:
-    """Flows and their derivatives: values are multipliers. 0 / 0 is no flow."""
-    total = np.where(s > 0, a + b, 1.0)
-    flow = s / total
-    return flow, flow / total
-
-
 class _Multipliers:
     """The convex function of the multipliers: its gradient and Newton steps."""
 
     def __init__(self, counts: Any, pi: Float) -> None:
-        symmetric = counts + counts.T
-        self.pairs = Pairs(csr_array(symmetric) if issparse(counts) else symmetric)
+        self.pairs = Pairs(counts)
         self.system = System(self.pairs, 1)
         self.pi = pi
-        stay = np.asarray(counts.diagonal())
-        self.size = np.asarray(symmetric.sum(axis=1)).ravel()
+        self.size = np.asarray(counts.sum(axis=0)).ravel() + np.asarray(counts.sum(axis=1)).ravel()
         #: Multipliers that may be zero: of states that were never seen to stay.
-        self.bounded = stay <= 0
+        self.bounded = np.asarray(counts.diagonal()) <= 0
 
     def value(self, values: Float) -> float:
         """The function that the multipliers minimise; infinite outside of its domain."""
-        with np.errstate(divide="ignore"):
-            logs = self.pairs.cells(lambda a, b, s: s * np.log(np.where(s > 0, a + b, 1.0)), values)
-        return float(self.pi @ values - logs.sum() / 2)
+        return float(self.pi @ values - self.pairs.log_sum(values))
 
     def gradient(self, values: Float) -> Float:
         """Excess of the given probabilities over the flows; leaves the weights in the pairs."""
-        return self.pi - self.pairs.sums(_exchange, values)
+        excess: Float = self.pi - self.pairs.sums("exchange", values)
+        return excess
 
-    def free(self, values: Float, gradient: Float) -> NDArray[np.bool_]:
-        """Multipliers that are not held at zero."""
-        return ~(self.bounded & (values <= 0) & (gradient >= 0))
+    def residual(self, values: Float, gradient: Float) -> tuple[NDArray[np.bool_], float]:
+        """Multipliers that are not on their way to zero, and the largest violation.
 
-    def residual(self, gradient: Float, free: NDArray[np.bool_]) -> float:
-        """Largest violation relative to the probability of a state."""
-        inside = free & (self.pi > 0)
-        return float((np.abs(gradient[inside]) / self.pi[inside]).max(initial=0.0))
+        The violation is relative to the probability of a state. A multiplier is on its way to zero
+        if Newton's method on it alone would take it there.
+        """
+        reach = values * self.system.diagonal()
+        held = self.bounded & (gradient > 0) & (reach <= gradient)
+        violation = np.where(held, reach, np.abs(gradient))
+        inside = self.pi > 0
+        return ~held, float((violation[inside] / self.pi[inside]).max(initial=0.0))
+
+    def step(self, gradient: Float, free: NDArray[np.bool_], accuracy: float) -> Float:
+        """Newton's step for the free multipliers, one beyond zero for the others."""
+        step = self.system.solve(-gradient, accuracy, free)
+        d = self.system.diagonal()
+        down = np.divide(-gradient, d, out=np.zeros_like(d), where=d > 0)
+        return np.where(free, step, down)
 
 
 def fixed_flows(counts: Any, pi: Float, tol: float, max_iter: int) -> FixedFlows:
@@ -84,21 +85,20 @@ def fixed_flows(counts: Any, pi: Float, tol: float, max_iter: int) -> FixedFlows
     problem = _Multipliers(counts, pi)
     values = np.divide(problem.size, 2 * pi, out=np.zeros_like(pi), where=pi > 0)
     for _ in range(WARM_STEPS):
-        flows = problem.pairs.sums(_exchange, values)
+        flows = problem.pairs.sums("exchange", values)
         values *= np.divide(flows, pi, out=np.zeros_like(pi), where=pi > 0)
     g = problem.gradient(values)
     problem.system.probe()
     last = np.inf
     for n_iter in range(max_iter + 1):
-        free = problem.free(values, g)
-        residual = problem.residual(g, free)
-        step = problem.system.solve(-g, min(1e-3, residual), free)
-        size = _largest_ratio(step, values)
+        free, residual = problem.residual(values, g)
+        step = problem.step(g, free, min(1e-3, residual))
+        size = _largest_ratio(step[free], values[free])
         done = residual <= tol and (size <= ACCURACY or size > last / 2)
         if done or n_iter == max_iter:
             break
         last = size
-        values, g = _along(problem, values, g, step)
+        values, g = _along(problem, values, step)
     return FixedFlows(_transition(problem, values), n_iter, done, residual)
 
 
@@ -108,28 +108,30 @@ def _largest_ratio(step: Float, values: Float) -> float:
         return float((np.abs(step[moved]) / values[moved]).max(initial=0.0))
 
 
-def _along(problem: _Multipliers, values: Float, g: Float, step: Float) -> tuple[Float, Float]:
-    """The end of a step that lowers the function, and the gradient there."""
+def _along(problem: _Multipliers, values: Float, step: Float) -> tuple[Float, Float]:
+    """The end of a step that lowers the function, and the gradient there.
+
+    Short steps do, but for rounding: no second derivative changes by more than 2 % along them.
+    """
+    held = problem.bounded & (step < -values)
+    if _largest_ratio(step[~held], values[~held]) <= SHORT_STEP and not values[held].any():
+        end = np.where(held, 0.0, values + step)
+        return end, problem.gradient(end)
     stays = ~problem.bounded & (step < 0)
     length = min(1.0, float((-0.9 * values[stays] / step[stays]).min(initial=np.inf)))
     before = problem.value(values)
-    residual = problem.residual(g, problem.free(values, g))
     while True:
         end = values + length * step
         end[problem.bounded] = np.maximum(end[problem.bounded], 0.0)
-        value = problem.value(end)
-        if value < before or length < 1e-12:
+        if problem.value(end) < before or length < 1e-12:
             return end, problem.gradient(end)
-        if np.isfinite(value):  # rounding hides the last gains of the function, not of its slope
-            gradient = problem.gradient(end)
-            if problem.residual(gradient, problem.free(end, gradient)) <= residual / 2:
-                return end, gradient
         length /= 2
 
 
 def _transition(problem: _Multipliers, values: Float) -> Any:
     """Rows of the flows; what they leave of a state's probability stays there."""
-    flows = problem.pairs.cells(lambda a, b, s: _exchange(a, b, s)[0], values)
+    problem.pairs.sums("flow", values)
+    flows = problem.pairs.cells()
     scale = np.divide(1.0, problem.pi, out=np.zeros_like(problem.pi), where=problem.pi > 0)
     if issparse(flows):
         flows = csr_array(flows - diags_array(flows.diagonal()))

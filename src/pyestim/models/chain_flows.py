@@ -8,73 +8,133 @@ where the chain mixes; where it does not (metastable chains), by a factorisation
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, eigvalsh_tridiagonal
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh_tridiagonal
 from scipy.sparse import csc_array, csr_array, diags_array, issparse
 from scipy.sparse.linalg import splu
 
-__all__ = ["Pairs", "System"]
+from pyestim import _core
+
+__all__ = ["Formula", "Pairs", "System"]
 
 Float = NDArray[np.float64]
-#: From the values of two states and the counts between them: a term and a weight.
-Formula: TypeAlias = Callable[[Any, Any, Any], tuple[Float, Float]]
-#: Cells per block of a dense matrix, so that its temporaries stay in cache.
-BLOCK_CELLS = 1 << 14
+#: Terms and weights of pairs; what values belong to them:
+#: - compare: flow balance and its derivative; q
+#: - exchange: flows and their derivative; multipliers
+#: - flow: the flows once more, as the weight; multipliers
+#: - share: counts out of a state as the estimate has them; q
+#: and the same for log q, where q itself would overflow.
+Formula: TypeAlias = Literal["compare", "exchange", "flow", "share", "compare_logs", "share_logs"]
 #: Below this many states a factorisation costs less than finding out whether it can be avoided.
 DIRECT_STATES = 150
 #: Worse conditioned systems are factorised: rounding would hide errors from conjugate gradients.
 SMALLEST_GAP = 1e-7
 
 
+def _evaluate(formula: Formula, a: Any, b: Any, there: Any, back: Any) -> tuple[Float, Float]:
+    """Term and weight of pairs whose states have the values a and b."""
+    if formula in ("exchange", "flow"):
+        r = 1.0 / np.maximum(a + b, 1e-300)
+        term = (there + back) * r
+        return term, (term if formula == "flow" else term * r)
+    if formula in ("compare", "share"):
+        p, q = a / (a + b), b / (a + b)
+        difference = (b - a) / (a + b)
+    else:
+        with np.errstate(over="ignore"):
+            p, q = 1 / (1 + np.exp(b - a)), 1 / (1 + np.exp(a - b))
+        difference = np.tanh((b - a) / 2)
+    if formula in ("share", "share_logs"):
+        term = (there + back) * p
+        return term, term
+    # Where values are similar, small halves: rounding of many mutual counts must not hide a rare
+    # exchange.
+    halves = there * difference + (there - back) * p
+    term = np.where(np.abs(difference) < 0.25, halves, there * q - back * p)
+    return term, (there + back) * p * q
+
+
 class Pairs:
-    """Symmetric non-negative counts between states, and the weights of the pairs.
+    """Counts between states, and the weights of the pairs.
 
     Parameters
     ----------
     counts : ndarray or csr_array of shape (k, k)
-        Symmetric.
     """
 
     def __init__(self, counts: Any) -> None:
-        self.counts = counts
         self.k = int(counts.shape[0])
         self.sparse = issparse(counts)
         if self.sparse:
-            self._rows = np.repeat(np.arange(self.k), np.diff(counts.indptr))
-            self._columns = counts.indices
-            self.weights: Any = csr_array(counts, copy=True)
+            self._set_sparse(counts)
         else:
-            self.weights = np.empty((self.k, self.k))
+            self.forward = counts
+            self.backward = np.ascontiguousarray(counts.T)
+            self.weights: Any = np.empty((self.k, self.k))
+
+    def _set_sparse(self, counts: csr_array) -> None:
+        """Forward and backward counts of every pair that has either."""
+        i, j = np.repeat(np.arange(self.k), np.diff(counts.indptr)), counts.indices
+        none = np.zeros(counts.nnz)
+        at = (np.concatenate([i, j]), np.concatenate([j, i]))
+        forward = csr_array((np.concatenate([counts.data, none]), at), (self.k, self.k))
+        backward = csr_array((np.concatenate([none, counts.data]), at), (self.k, self.k))
+        forward.sum_duplicates()
+        backward.sum_duplicates()
+        self.forward, self.backward = forward.data, backward.data
+        self._rows = np.repeat(np.arange(self.k), np.diff(forward.indptr))
+        self._columns = forward.indices
+        self.weights = forward
 
     def sums(self, formula: Formula, values: Float) -> Float:
         """Row sums of the terms; keeps the weights."""
-        if self.sparse:
-            term, weight = formula(values[self._rows], values[self._columns], self.counts.data)
-            self.weights.data = weight
-            return cast("Float", np.bincount(self._rows, term, minlength=self.k))
-        out = np.empty(self.k)
-        step = max(1, BLOCK_CELLS // self.k)
-        for first in range(0, self.k, step):
-            rows = slice(first, first + step)
-            term, self.weights[rows] = formula(values[rows, None], values, self.counts[rows])
-            out[rows] = term.sum(axis=1)
+        out = self._sums(formula, values)
+        if formula in ("compare", "compare_logs"):
+            # It cancels in a Laplacian, but not its rounding: a state that mostly stays.
+            if self.sparse:
+                self.weights.data[self._rows == self._columns] = 0.0
+            else:
+                np.fill_diagonal(self.weights, 0.0)
         return out
 
-    def cells(self, formula: Callable[[Any, Any, Any], Float], values: Float) -> Any:
-        """Matrix of a formula, as sparse as the counts."""
+    def _sums(self, formula: Formula, values: Float) -> Float:
         if self.sparse:
-            data = formula(values[self._rows], values[self._columns], self.counts.data)
-            return csr_array((data, self._columns, self.counts.indptr), (self.k, self.k))
-        return formula(values[:, None], values, self.counts)
+            a, b = values[self._rows], values[self._columns]
+            term, self.weights.data = _evaluate(formula, a, b, self.forward, self.backward)
+            return cast("Float", np.bincount(self._rows, term, minlength=self.k))
+        if formula.endswith("_logs"):
+            a = values[:, None]
+            term, self.weights = _evaluate(formula, a, values, self.forward, self.backward)
+            return cast("Float", term.sum(axis=1))
+        out = np.empty(self.k)
+        _core.native.pair_sums(
+            _core.context(), formula, self.forward, self.backward, values, out, self.weights
+        )
+        return out
+
+    def cells(self) -> Any:
+        """Matrix of the weights that the last sums left; it is the caller's from now on."""
+        return self.weights
+
+    def log_sum(self, values: Float) -> float:
+        """Sum over ordered pairs of the counts times the logarithm of the sum of two values."""
+        if self.sparse:
+            total, counts = values[self._rows] + values[self._columns], self.forward
+        else:
+            total, counts = values[:, None] + values, self.forward
+        with np.errstate(divide="ignore"):
+            return float((counts * np.log(np.where(counts > 0, total, 1.0))).sum())
 
     def largest_difference(self, values: Float) -> float:
-        """Largest difference of the values of two states that exchange flow."""
-        difference = self.cells(lambda a, b, s: np.abs(a - b) * (s > 0), values)
-        return float(difference.max()) if self.k else 0.0
+        """Largest difference of the values of two states with counts between them."""
+        if self.sparse:
+            difference = values[self._rows] - values[self._columns]
+        else:
+            difference = values[:, None] - values
+        return float(np.abs(difference[self.forward > 0]).max(initial=0.0))
 
 
 class System:
@@ -114,7 +174,7 @@ class System:
             return
         d = self.diagonal()
         b = np.sqrt(d) * np.random.default_rng(0).standard_normal(self._pairs.k)
-        solution, tridiagonal = self._conjugate_gradients(self._balanced(b), d, 1e-2, d > 0)
+        solution, tridiagonal = self._conjugate_gradients(self._balanced(b, d), d, 1e-2, d > 0)
         if solution is None:
             self._direct = True
         else:
@@ -134,7 +194,7 @@ class System:
         """
         d = self.diagonal()
         inside = (d > 0) & free
-        b = np.where(inside, self._balanced(b), 0.0)
+        b = np.where(inside, self._balanced(b, d), 0.0)
         if not self._direct:
             x, _ = self._conjugate_gradients(b, d, accuracy * self._gap, inside)
             if x is not None:
@@ -142,12 +202,15 @@ class System:
             self._direct = True
         return self._factorised(b, d, inside)
 
-    def _balanced(self, b: Float) -> Float:
-        """Right-hand side without its mean over every component, where that has no solution."""
+    def _balanced(self, b: Float, d: Float) -> Float:
+        """Right-hand side that sums to zero in every component, where others have no solution.
+
+        The excess, which is rounding, is taken from where the rows are large.
+        """
         if self._component is None:
             return b
-        size = np.bincount(self._component)
-        return cast("Float", b - (np.bincount(self._component, b) / size)[self._component])
+        excess, size = (np.bincount(self._component, v) for v in (b, d))
+        return cast("Float", b - d * (excess / np.where(size > 0, size, 1))[self._component])
 
     def _conjugate_gradients(
         self, b: Float, d: Float, relative: float, inside: Any
@@ -183,8 +246,9 @@ class System:
             return x
         extra = d.copy()
         if self._component is not None:  # one state of every component stays where it is
-            _, first = np.unique(self._component[keep], return_index=True)
-            extra[keep[first]] *= 2
+            order = np.argsort(-d)
+            _, first = np.unique(self._component[order], return_index=True)
+            extra[order[first]] *= 2
         if self._pairs.sparse:
             matrix = (diags_array(extra) + self._sign * self._pairs.weights).tocsr()
             x[keep] = splu(csc_array(matrix[keep][:, keep])).solve(b[keep])
@@ -193,9 +257,20 @@ class System:
         matrix[np.diag_indices(len(d))] += extra
         if len(keep) < len(d):
             matrix = matrix[np.ix_(keep, keep)]
-        factor = cho_factor(matrix.T, lower=True, overwrite_a=True, check_finite=False)
-        x[keep] = cho_solve(factor, b[keep], check_finite=False)
+        x[keep] = _positive_solve(matrix, b[keep])
         return x
+
+
+def _positive_solve(matrix: Float, b: Float) -> Float:
+    """Solve; a matrix that is singular or nearly so is lifted a little."""
+    for lift in (0.0, 1e-10, 1e-6):
+        lifted = matrix + np.diag(lift * matrix.diagonal()) if lift else matrix.copy()
+        try:
+            factor = cho_factor(lifted.T, lower=True, overwrite_a=True, check_finite=False)
+        except LinAlgError:
+            continue
+        return cast("Float", cho_solve(factor, b, check_finite=False))
+    return b / matrix.diagonal()
 
 
 def _lanczos(alphas: list[float], betas: list[float]) -> tuple[Float, Float]:

@@ -41,6 +41,8 @@ Float = NDArray[np.float64]
 #: hardly sees the exchange between metastable sets. Where rounding leaves larger steps, they end
 #: when they no longer shrink.
 ACCURACY = 1e-10
+#: No slope at the end of a shorter step is below -m / 2, but for rounding.
+SHORT_STEP = 0.5
 #: Up to here q and its ratios are far from overflow.
 LARGEST_LOG = 300
 
@@ -84,8 +86,7 @@ def reversible_mle(
     stationary_distribution : array-like of shape (k,) or None, default None
         Given stationary distribution; None: estimated. It must be positive where there are counts.
     tol : float, default 1e-12
-        Largest `residual` that counts as converged; for a state that is entered far more often than
-        left, relative to the mean of both, which is what rounding allows.
+        Largest `residual` that counts as converged.
     max_iter : int, default 200
 
     Returns
@@ -131,7 +132,7 @@ def _checked(counts: Any) -> Any:
         table.eliminate_zeros()
         values = table.data
     else:
-        table = values = np.asarray(table, dtype=np.float64)
+        table = values = np.ascontiguousarray(table, dtype=np.float64)
     if not (values.min(initial=0.0) >= 0 and np.isfinite(values.sum())):
         raise ValueError("reversible_mle: counts must not be negative, NaN or infinite.")
     return table
@@ -209,52 +210,33 @@ def _reaches_all(table: Float) -> bool:
     return bool(reached.all())
 
 
-def _compare(a: Any, b: Any, s: Any) -> tuple[Float, Float]:
-    """Terms of the gradient and weights of the Laplacian: values are q."""
-    t = (a - b) / (a + b)
-    term = s * t
-    return term, (s - term * t) * 0.25
-
-
-def _compare_logs(a: Any, b: Any, s: Any) -> tuple[Float, Float]:
-    """The same where q would overflow: values are log q."""
-    t = np.tanh((a - b) * 0.5)
-    term = s * t
-    return term, (s - term * t) * 0.25
-
-
 class _Comparisons:
     """Likelihood of paired comparisons: gradient and Newton steps in u = log q."""
 
     def __init__(self, counts: Any, label: NDArray[np.integer[Any]]) -> None:
-        self.symmetric = counts + counts.T
-        if issparse(counts):
-            self.symmetric = csr_array(self.symmetric)
-        self.pairs = Pairs(self.symmetric)
+        self.pairs = Pairs(counts)
         self.system = System(self.pairs, -1, label)
-        row_sums = np.asarray(counts.sum(axis=1)).ravel()
-        column_sums = np.asarray(counts.sum(axis=0)).ravel()
-        self._surplus = row_sums - column_sums
-        self._out, self._mean = row_sums, (row_sums + column_sums) / 2
+        self._out = np.asarray(counts.sum(axis=1)).ravel()
 
     def gradient(self, u: Float) -> Float:
         """Derivative of the likelihood; leaves the weights of the Laplacian in the pairs."""
-        small = np.abs(u).max() < LARGEST_LOG
-        sums = self.pairs.sums(*((_compare, np.exp(u)) if small else (_compare_logs, u)))
-        half: Float = (self._surplus - sums) / 2
-        return half
+        if np.abs(u).max() < LARGEST_LOG:
+            return self.pairs.sums("compare", np.exp(u))
+        return self.pairs.sums("compare_logs", u)
 
     def residual(self, gradient: Float) -> float:
         """Largest violation of flow balance, relative to the transitions out of a state."""
-        return _largest_ratio(gradient, self._out)
+        out = self._out
+        ratio = np.divide(np.abs(gradient), out, out=np.zeros_like(out), where=out > 0)
+        return float(ratio.max())
 
-    def rounded(self, gradient: Float) -> float:
-        """The same relative to the transitions out of and into it, as rounding is."""
-        return _largest_ratio(gradient, self._mean)
-
-
-def _largest_ratio(a: Float, b: Float) -> float:
-    return float(np.divide(np.abs(a), b, out=np.zeros_like(a), where=b > 0).max())
+    def flows(self, u: Float) -> Any:
+        """Counts out of every state as the estimate has them."""
+        if np.abs(u).max() < LARGEST_LOG:
+            self.pairs.sums("share", np.exp(u))
+        else:
+            self.pairs.sums("share_logs", u)
+        return self.pairs.cells()
 
 
 @dataclass(frozen=True)
@@ -275,7 +257,7 @@ def _ascend(problem: _Comparisons, tol: float, max_iter: int) -> _Ascent:
     u = np.zeros(problem.pairs.k)
     g = problem.gradient(u)
     problem.system.probe()
-    probed, before, last = u, np.inf, np.inf
+    probed, last = u, np.inf
     for n_iter in range(max_iter + 1):
         residual = problem.residual(g)
         if np.ptp(u - probed) > 1:  # the weights have changed since
@@ -283,26 +265,27 @@ def _ascend(problem: _Comparisons, tol: float, max_iter: int) -> _Ascent:
             probed = u
         step = problem.system.solve(g, min(1e-3, residual))
         size = float(np.ptp(step))
-        balanced = residual <= tol or (problem.rounded(g) <= tol and residual > before / 2)
-        done = balanced and (size <= ACCURACY or size > last / 2)
+        done = residual <= tol and (size <= ACCURACY or size > last / 2)
         if done or n_iter == max_iter:
             break
-        before, last = residual, size
+        last = size
         u, g = _along(problem, u, g, step)
     return _Ascent(u, n_iter, done, residual)
 
 
 def _along(problem: _Comparisons, u: Float, g: Float, step: Float) -> tuple[Float, Float]:
     """The end of a step that is short enough, and the gradient there."""
+    if np.ptp(step) <= SHORT_STEP:
+        return u + step, problem.gradient(u + step)
     length = 1.0
     if np.ptp(step) > 2:
         length = min(1.0, 2 / problem.pairs.largest_difference(step))
-    slope, before = float(g @ step), problem.residual(g)
+    slope = float(g @ step)
     while True:
         end = u + length * step
         gradient = problem.gradient(end)
         slope_there = float(gradient @ step)
-        if slope_there >= -slope / 2 or problem.residual(gradient) <= before / 2 or length < 1e-9:
+        if slope_there >= -slope / 2 or length < 1e-9:
             return end, gradient
         length *= slope / (slope - slope_there)  # where the slope would vanish if it were linear
 
@@ -311,26 +294,18 @@ def _unknown(table: Any, tol: float, max_iter: int) -> ReversibleFit:
     structure = _structure(table)
     problem = _Comparisons(structure.within, structure.label)
     ascent = _ascend(problem, tol, max_iter)
-    flows, weight = _flows(problem, ascent.u)
+    flows = problem.flows(ascent.u)
     if structure.between is not None:
         flows = flows + structure.between
     sums = np.asarray(flows.sum(axis=1)).ravel()
     scale = np.divide(1.0, sums, out=np.zeros_like(sums), where=structure.left)
     transition = diags_array(scale) @ flows if issparse(flows) else flows * scale[:, None]
-    pi = _stationary(structure, table, sums, weight)
+    pi = _stationary(structure, table, sums, -ascent.u)
     if not structure.left.all():
         transition, pi = _return(transition, pi, structure.left)
     if issparse(transition):
         transition = csr_array(transition)
     return ReversibleFit(transition, pi, ascent.n_iter, ascent.converged, ascent.residual)
-
-
-def _flows(problem: _Comparisons, u: Float) -> tuple[Any, Float]:
-    """Counts out of every state as the estimate has them, and log(1 / q)."""
-    if np.abs(u).max() < LARGEST_LOG:
-        return problem.pairs.cells(lambda a, b, s: s * (a / (a + b)), np.exp(u)), -u
-    logs = problem.pairs.cells(lambda a, b, s: s / (1 + np.exp(np.minimum(b - a, 700.0))), u)
-    return logs, -u
 
 
 def _stationary(structure: _Structure, table: Any, sums: Float, weight: Float) -> Float:
