@@ -27,11 +27,12 @@ def log_likelihood(counts, P):
         return float((counts[seen] * np.log(P[seen])).sum())
 
 
-def check_chain(fit, k, rows=0.0):
+def check_chain(fit, k, rows=0.0, flows=8):
     """A stochastic matrix in detailed balance with its distribution, to rounding.
 
     Every flow is a product of two numbers rounded a few times, so 8 eps of it; rows are sums of k
-    numbers that add up to one. `rows`: what the fit leaves where a state must not stay.
+    numbers that add up to one. `rows`: what the fit leaves where a state must not stay. `flows`
+    in place of 8: where log q is far from zero, rounding it weighs as much in exp.
     """
     P, pi, eps = dense(fit), fit.stationary, np.finfo(float).eps
     assert P.shape == (k, k)
@@ -41,7 +42,7 @@ def check_chain(fit, k, rows=0.0):
     assert np.abs(P.sum(axis=1) - 1).max() <= 4 * np.sqrt(k) * eps + rows
     assert abs(pi.sum() - 1) <= 4 * np.sqrt(k) * eps
     flow = pi[:, None] * P
-    assert (np.abs(flow - flow.T) <= 8 * eps * np.maximum(flow, flow.T) + 1e-300).all()
+    assert (np.abs(flow - flow.T) <= flows * eps * np.maximum(flow, flow.T) + 1e-300).all()
 
 
 def stationarity(counts, P, pi):
@@ -378,6 +379,19 @@ def test_given_distribution_with_states_never_seen(form):
     nothing = reversible_mle(form(np.zeros((2, 2))), [0.5, 0.5])
     assert np.array_equal(dense(nothing), np.eye(2))
     assert nothing.converged
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_counts_of_any_size_converge(seed):
+    """Twelve orders of magnitude in the counts, given distributions down to 1e-12."""
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(1, 12))
+    counts = rng.integers(0, 10, size=(k, k)) * (rng.random((k, k)) < rng.random())
+    counts = counts * 10.0 ** rng.uniform(-6, 6, size=(k, k))
+    pi = rng.dirichlet(np.full(k, 0.3)) + 1e-12
+    for fit in (reversible_mle(counts), reversible_mle(counts, pi / pi.sum())):
+        assert fit.converged
+        check_chain(fit, k, rows=1e-12, flows=200)
 
 
 def test_given_distribution_far_from_the_counts():

@@ -248,6 +248,14 @@ def test_initial_states_begin_the_sequences():
     assert y[7] == 0
 
 
+def test_a_table_brings_its_contexts():
+    contexts = np.array([[0, 0], [0, 1], [1, 0]])
+    P = np.random.default_rng(0).dirichlet(np.ones(2), size=3)
+    table = SimpleNamespace(matrix=P, unseen=None, contexts=contexts)
+    got = simulate(table, np.full(3, 1 / 3), 50, 0)
+    assert np.array_equal(got, simulate(P, np.full(3, 1 / 3), 50, 0, contexts=contexts))
+
+
 def test_contexts_that_were_never_seen_draw_evenly():
     """Order 2 with the one context (0, 0), which leads to 1: any other context is new."""
     x = simulate([[0.0, 1.0, 0.0]], [1.0], 30_000, 2, contexts=[[0, 0]])

@@ -18,7 +18,7 @@ Float = NDArray[np.float64]
 ACCURACY = 1e-10
 #: Self-consistent steps before Newton's: they find the scale of every multiplier.
 WARM_STEPS = 5
-SHORT_STEP = 0.01
+SHORT_STEP = 0.25
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _largest_ratio(step: Float, values: Float) -> float:
 def _along(problem: _Multipliers, values: Float, step: Float) -> tuple[Float, Float]:
     """The end of a step that lowers the function, and the gradient there.
 
-    Short steps do, but for rounding: no second derivative changes by more than 2 % along them.
+    Short steps do, but for rounding: the second derivative does not double along them.
     """
     held = problem.bounded & (step < -values)
     if _largest_ratio(step[~held], values[~held]) <= SHORT_STEP and not values[held].any():

@@ -171,12 +171,15 @@ class ChainSampler:
         Row r holds the probabilities of the symbols that follow context r. Rows must sum to one.
         The cells that a `TransitionTable` does not store have its constant probability.
     contexts : array-like of shape (R, m) or None, default None
-        The last m symbols that row r belongs to, in lexicographic order. None: order 1, row i is
-        symbol i. After m symbols that are no context the next one is drawn uniformly.
+        The last m symbols that row r belongs to, in lexicographic order. None: those of the table,
+        or order 1, row i is symbol i. After m symbols that are no context the next one is drawn
+        uniformly.
     """
 
     def __init__(self, transition: Transition, contexts: ArrayLike | None = None) -> None:
         self._tables = _tables(transition)
+        if contexts is None:
+            contexts = getattr(transition, "contexts", None)
         self._contexts = _contexts(contexts, self._tables.n_rows, self._tables.n_states)
 
     def simulate(
@@ -274,8 +277,9 @@ def simulate(
     seed : int
         From 0 to 2^64 - 1.
     contexts : array-like of shape (R, m) or None, default None
-        The last m symbols that row r belongs to, in lexicographic order. None: order 1, row i is
-        symbol i. After m symbols that are no context the next one is drawn uniformly.
+        The last m symbols that row r belongs to, in lexicographic order. None: those of the table,
+        or order 1, row i is symbol i. After m symbols that are no context the next one is drawn
+        uniformly.
     initial_states : array-like of shape (s,) or (s, m), or None, default None
         First symbols of every sequence. With them they need not be a context.
     first_sequence : int, default 0
