@@ -149,6 +149,7 @@ UNKNOWN = [
     ([2, 3, 4], 0, "2, 3, 4, got 0 in row 0"),
     ([2, 3, 4], 10**12, "got 1000000000000 in row 0"),
     ([2, 3, 10**9], 4, "2, 3, 1000000000, got 4 in row 0"),
+    (np.array([7, 255], dtype=np.uint8), 256, "7, 255, got 256 in row 0"),
     (["a", "b"], "z", "a, b, got 'z' in row 0"),
     (["a", "b"], "", "a, b, got '' in row 0"),
     (["a", "b"], 1, "a, b, got 1 in row 0"),
@@ -210,9 +211,15 @@ def test_partial_fit_of_another_kind_of_chain():
     chain = MarkovChain().fit(["a", "b"])
     with pytest.raises(ValueError, match="transition_matrix_ of order 2 must have"):
         chain.set_params(order=2).partial_fit(["a", "b", "b"])
-    chain = MarkovChain().fit(np.array(["a", "b"], dtype=object))
-    with pytest.raises(TypeError, match="partial_fit expects labels that can be sorted together"):
-        chain.partial_fit([1, 2])
+    for first, second in (
+        (np.array(["a", "b"], dtype=object), [1, 2]),
+        (["a", "b"], [1, 2]),
+        ([0, 1], ["a", "b"]),
+        ([0, 1], np.array(["2020-01-01", "2021-01-01"], dtype="M8[D]")),
+    ):
+        chain = MarkovChain().fit(first)
+        with pytest.raises(TypeError, match="partial_fit expects labels that can be sorted"):
+            chain.partial_fit(second)
 
 
 def test_sentences_have_one_form():

@@ -87,6 +87,13 @@ def test_labels(codes, kind, order):
         np.testing.assert_array_equal(chain.contexts_, labels[plain.contexts_])
 
 
+def test_labels_at_the_end_of_their_width():
+    X = np.array([255, 0, 255, 7], dtype=np.uint8)
+    chain = MarkovChain().fit(X)
+    assert chain.states_.tolist() == [0, 7, 255]
+    assert chain.predict(X).tolist() == [0, 255, 0, 0]
+
+
 def test_booleans_and_tuples():
     chain = MarkovChain().fit([True, False, False, True])
     assert chain.states_.tolist() == [False, True]
@@ -209,6 +216,15 @@ def test_partial_fits_are_one_fit(codes, order, sparse, smoothing):
     for part in slow.split(X, lengths):
         chain.partial_fit(np.array(part))
     assert_same_fit(chain, MarkovChain(**arguments).fit(X, lengths=lengths))
+
+
+def test_partial_fit_unites_labels_of_related_types():
+    objects = np.array(["c", "a"], dtype=object)
+    chain = MarkovChain().fit(["a", "b"]).partial_fit(objects)
+    assert chain.states_.tolist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(chain.counts_, [[0, 1, 0], [0, 0, 0], [1, 0, 0]])
+    chain = MarkovChain().fit([False, True]).partial_fit(np.array([2, 1], dtype=np.int8))
+    assert chain.states_.tolist() == [0, 1, 2]
 
 
 def test_partial_fit_goes_on_from_a_file(codes, tmp_path):

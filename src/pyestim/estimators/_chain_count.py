@@ -11,7 +11,15 @@ import numpy as np
 from pyestim.data.sequences import SequenceSource
 from pyestim.engine.sweep import LocalSweep
 from pyestim.estimators._chain_base import ChainBase, Read
-from pyestim.estimators._labels import GUESSED_STATES, Coded, Labels, coded, recoded, seen_states
+from pyestim.estimators._labels import (
+    GUESSED_STATES,
+    Coded,
+    Labels,
+    coded,
+    recoded,
+    seen_states,
+    union_of,
+)
 from pyestim.models.chain import ChainModel
 from pyestim.models.transition_counts import (
     DENSE_STATES,
@@ -112,12 +120,12 @@ class ChainCounting(ChainBase):
         if len(states) == len(old_states) and bool(np.all(states == old_states)):
             return laid_out(old + counts, self.sparse), old_states
         try:
-            union = np.unique(np.concatenate([old_states, states]))
+            union = union_of(old_states, states)
         except TypeError as error:
             raise TypeError(
                 f"{self._name}: partial_fit expects labels that can be sorted together with those "
-                f"seen before, {old_states.dtype}, got {states.dtype} ({error}). Use labels of one "
-                "kind."
+                f"seen before, of type {old_states.dtype}, got {states.dtype} ({error}). Use "
+                "labels of one kind."
             ) from error
         k = len(union)
         there = [np.searchsorted(union, labels) for labels in (old_states, states)]

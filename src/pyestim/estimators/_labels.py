@@ -117,12 +117,14 @@ def _compressed(codes: Codes, labels: Labels | None, k: int) -> Coded:
 
 
 def _looked_up(codes: Codes, place: Codes) -> Codes:
-    """``place[codes]``, where the last entry of ``place`` is that of negative codes."""
+    """``place[codes]``: its last entry is for negative codes, the one before for too large ones."""
     out = np.empty(len(codes), dtype=place.dtype)
+    last = len(place) - 1
     for start in range(0, len(codes), BLOCK_ROWS):
-        block = codes[start : start + BLOCK_ROWS]
-        index = np.where(block < 0, len(place) - 1, block)
-        np.take(place, index.astype(np.intp), out=out[start : start + BLOCK_ROWS])
+        index = codes[start : start + BLOCK_ROWS].astype(np.intp)
+        np.minimum(index, last - 1, out=index)
+        index[index < 0] = last
+        np.take(place, index, out=out[start : start + BLOCK_ROWS])
     return out
 
 
@@ -157,6 +159,17 @@ def _coded_objects(rows: NDArray[Any], owner: str) -> Coded:
     place = np.full(len(labels) + 1, -1, dtype=_code_type(len(labels)))
     place[[number[label] for label in labels]] = np.arange(len(labels))
     return Coded(_looked_up(codes, place), len(labels), object_array(labels))
+
+
+def union_of(one: Labels, two: Labels) -> Labels:
+    """Sorted union of labels; `TypeError` where they are of kinds that numpy would convert."""
+    numeric = [labels.dtype.kind in "biu" for labels in (one, two)]
+    kinds = {labels.dtype.kind for labels in (one, two)}
+    if "O" in kinds:
+        return object_array(sorted({*one.tolist(), *two.tolist()}))
+    if len(kinds) > 1 and not all(numeric):
+        raise TypeError("numbers, strings and dates do not mix")
+    return np.unique(np.concatenate([one, two]))
 
 
 def object_array(labels: list[Any]) -> Labels:
@@ -264,7 +277,7 @@ def _placed_integers(codes: Codes, states: NDArray[np.int64]) -> Codes:
     # Two places more than there are labels: too large, and missing.
     place = np.full(largest + 3, -1, dtype=_code_type(len(states)))
     place[states] = np.arange(len(states))
-    return _looked_up(np.minimum(codes, largest + 1), place)
+    return _looked_up(codes, place)
 
 
 def _placed_in_order(rows: NDArray[Any], states: Labels) -> Codes:

@@ -246,6 +246,6 @@ def _tails(codes: NDArray[Any], offsets: Integers, m: int) -> tuple[NDArray[Any]
     for begin, end in pairwise(offsets.tolist()):
         last = max(int(row[end - 1]) + 1, begin) if end > begin else begin
         part = codes[max(last - m, begin) : end]
-        parts.append(part if len(part) else np.full(1, -1, dtype=codes.dtype))
+        parts.append(part if len(part) else np.full(1, -1))
     bounds = np.concatenate(([0], np.cumsum([len(part) for part in parts], dtype=np.int64)))
     return np.concatenate(parts), bounds
