@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import gaps, steps, whole
+from benchmarks import chains, gaps, steps, whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -227,6 +227,12 @@ def markdown(results: dict[str, Any]) -> str:
         parts += ["## To the same objective on overlapping components", gap_table(results["gaps"])]
     if "whole" in results:
         parts += ["## Whole fits", whole_lines(results["whole"])]
+    if "chains" in results:
+        parts += [
+            "## Markov chains",
+            "### Counting, nanoseconds per transition",
+            _table(*chains.counting_rows(results["chains"]["counting"])),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
