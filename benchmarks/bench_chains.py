@@ -56,7 +56,7 @@ def simulation():
 
             model = MarkovStateModel(P, stationary_distribution=start)
             variants["deeptime"] = lambda m=model, few=few: m.simulate(few, start=0)
-        seconds, _ = medians(variants, 5)
+        seconds, _ = medians(variants, 3)
         peer = f"{seconds['deeptime'] / few * 1e9:.0f}" if HAS_DEEPTIME else "-"
         print(
             f"| {k} | {seconds['build'] * 1e3:.1f} | {seconds['ours'] / n * 1e9:.1f} | {peer} "
@@ -81,10 +81,10 @@ def count_cases():
     block = np.arange(1000) // 250
     weights *= np.where(block[:, None] == block, 1, 1e-5)
     P = weights / weights.sum(axis=1, keepdims=True)
-    yield "four metastable sets, k = 1000", counts_of(P, 10_000_000)
+    yield "four metastable sets, k = 1000", counts_of(P, 4_000_000)
     yield "unbalanced (Poisson), k = 1000", rng.poisson(3, size=(1000, 1000)).astype(float)
     line = np.diag(np.full(100, 0.2)) + np.diag(np.full(99, 0.4), 1) + np.diag(np.full(99, 0.4), -1)
-    yield "line, k = 100", counts_of(line / line.sum(axis=1, keepdims=True), 3_000_000)
+    yield "line, k = 100", counts_of(line / line.sum(axis=1, keepdims=True), 1_000_000)
 
 
 def reversible():
@@ -99,7 +99,7 @@ def reversible():
             variants["deeptime"] = lambda c=counts: transition_matrix(
                 c, reversible=True, maxerr=1e-12
             )
-        seconds, results = medians(variants, 5)
+        seconds, results = medians(variants, 3)
         ours = seconds["ours"]
         if HAS_DEEPTIME:
             gap = np.abs(results["ours"].transition - results["deeptime"]).max()

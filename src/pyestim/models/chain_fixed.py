@@ -92,7 +92,7 @@ def fixed_flows(counts: Any, pi: Float, tol: float, max_iter: int) -> FixedFlows
     last = np.inf
     for n_iter in range(max_iter + 1):
         free, residual = problem.residual(values, g)
-        step = problem.step(g, free, min(1e-3, residual))
+        step = problem.step(g, free, min(1e-3, max(residual, 1e-5)))
         size = _largest_ratio(step[free], values[free])
         done = residual <= tol and (size <= ACCURACY or size > last / 2)
         if done or n_iter == max_iter:

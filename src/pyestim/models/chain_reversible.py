@@ -263,7 +263,7 @@ def _ascend(problem: _Comparisons, tol: float, max_iter: int) -> _Ascent:
         if np.ptp(u - probed) > 1:  # the weights have changed since
             problem.system.probe()
             probed = u
-        step = problem.system.solve(g, min(1e-3, residual))
+        step = problem.system.solve(g, min(1e-3, max(residual, 1e-5)))
         size = float(np.ptp(step))
         done = residual <= tol and (size <= ACCURACY or size > last / 2)
         if done or n_iter == max_iter:
