@@ -117,11 +117,11 @@ def c_loop(states: np.ndarray, n_states: int, table: np.ndarray | None = None) -
     return table
 
 
-def deeptime_counts(states: np.ndarray) -> Any:
-    """Count with deeptime, as its estimators do; sparse, as it is faster for many states."""
+def deeptime_counts(states: np.ndarray, n_states: int) -> Any:
+    """Count with deeptime; sparse where we do the same."""
     from deeptime.markov.tools.estimation import count_matrix
 
-    return count_matrix(states.astype(np.int32, copy=False), 1, sparse_return=True)
+    return count_matrix(states.astype(np.int32, copy=False), 1, sparse_return=n_states > 3000)
 
 
 def counting_tasks(
@@ -140,7 +140,7 @@ def counting_tasks(
     if available_cores() > 1:
         tasks["pyestim|2"] = 2, lambda: count_transitions(states, k)
     if importlib.util.find_spec("deeptime") is not None:
-        tasks["deeptime"] = 1, lambda: deeptime_counts(states)
+        tasks["deeptime"] = 1, lambda: deeptime_counts(states, k)
     return tasks
 
 

@@ -69,7 +69,7 @@ constexpr int64_t rows_per_cell = 4;
 constexpr int64_t most_states_of_5 = 6, most_states_of_3 = 24;
 constexpr int64_t sample_rows = 4096;
 // Shares of transitions that repeat the one before.
-constexpr double some_repeat = 0.2, most_repeat = 0.95;
+constexpr double some_repeat = 0.05, many_repeat = 0.2, most_repeat = 0.95;
 
 template <class In>
 double share_of_repeats(const In* x, int64_t begin, int64_t end) {
@@ -88,7 +88,8 @@ void plan(void* job, int64_t begin, int64_t end) {
   if (j.order == 1 && k <= most_states_of_5 && worth >= 4 * power(k, 5)) j.plan.width = 5;
   const double repeats = with_codes(j.codes, [&](const auto* x) { return share_of_repeats(x, begin, end); });
   j.plan.order = TallyOrder::in_order;
-  if (repeats >= some_repeat) j.plan.order = has_own_table(j) ? TallyOrder::streams_by_four : TallyOrder::streams;
+  if (repeats >= some_repeat && !has_own_table(j)) j.plan.order = TallyOrder::streams;
+  if (repeats >= many_repeat && has_own_table(j)) j.plan.order = TallyOrder::streams_by_four;
   if (repeats >= most_repeat) j.plan.order = TallyOrder::runs;
 }
 
@@ -191,7 +192,15 @@ void flush(const void* job, void* table, int64_t begin, int64_t end) {
   const TransitionJob& j = job_of(job);
   const Lane lane = lane_at(j, table);
   if (has_own_table(j)) split_keys(j, lane);  // so few cells are one range
-  for (int64_t i = begin; i < end; ++i) j.counts[i] += lane.cells[i];
+  // A large result is mostly untouched memory; adding nothing to it would make it real.
+  constexpr int64_t run = 16;
+  for (int64_t i = begin; i < end; i += run) {
+    const int64_t stop = end - i < run ? end : i + run;
+    uint32_t any_count = 0;
+    for (int64_t cell = i; cell < stop; ++cell) any_count |= lane.cells[cell];
+    if (any_count == 0) continue;
+    for (int64_t cell = i; cell < stop; ++cell) j.counts[cell] += lane.cells[cell];
+  }
 }
 
 // While others count.
