@@ -38,7 +38,6 @@ COUNT(int32_t)
 GOALS = {(5, "int8"): 0.12, (10, "int32"): 0.30, (100, "int32"): 0.30, (1000, "int32"): 0.75}
 #: And of chains that repeat themselves, up to 100 states.
 STICKY_GOAL = 0.40
-TWO_THREADS_GOAL = 1.7
 
 
 @dataclass(frozen=True)
