@@ -234,7 +234,8 @@ def _starts(
         row = np.arange(min(1, stop)) if start == 0 else np.arange(0)
     else:
         low, high = np.searchsorted(offsets, [start, stop])
-        row = np.unique(offsets[low:high])  # empty sequences begin nowhere
+        row = offsets[low:high]
+        row = row[np.diff(row, prepend=-1) > 0]  # empty sequences begin nowhere
     row = row[codes[row] >= 0]
     state = codes[row].astype(np.int64)
     if weight is None:
