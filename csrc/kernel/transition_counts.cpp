@@ -96,9 +96,24 @@ void plan(void* job, int64_t begin, int64_t end) {
 // ---- counting
 // --------------------------------------------------------------------------------------------------------
 
+// Pairs into rows [begin, end), one by one.
+template <class In, class Count>
+int64_t count_pairs(const In* x, int64_t k, int64_t begin, int64_t end, Count* cells) {
+  int64_t source = begin > 0 ? int64_t(x[begin - 1]) : -1;
+  if (source >= k) return begin - 1;
+  for (int64_t row = begin; row < end; ++row) {
+    const int64_t target = int64_t(x[row]);
+    if (target >= k) return row;
+    if ((source | target) >= 0) ++cells[source * k + target];
+    source = target;
+  }
+  return -1;
+}
+
 // Any rows, one by one: the definition. Windows into rows [begin, end), without regard to sequences.
 template <class In, class Count>
 int64_t count_plainly(const In* x, const TransitionJob& job, int64_t begin, int64_t end, Count* cells) {
+  if (job.order == 1) return count_pairs(x, job.n_states, begin, end, cells);
   const int64_t k = job.n_states, sources = power(k, job.order);
   int64_t key = 0;
   int present = 0;  // states in a row up to here, at most order + 1
