@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import slow_chain as slow
@@ -103,6 +105,24 @@ def test_forecast_of_a_higher_order_sums_over_paths(sparse):
     for i, context in enumerate([(0, 2), (2, 1)]):
         expected = slow.forecast_by_paths(context, complete.transition_matrix_, contexts, 3, 4)
         np.testing.assert_allclose(found[i], expected, **CLOSE)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_gaps_are_worked_on_in_blocks(sparse, monkeypatch):
+    from pyestim.models import chain_prefix
+
+    rng = np.random.RandomState(0)
+    k, n = 100, 20_000
+    chain, _ = random_chain(k, sparse, rng)
+    X = np.where(rng.random_sample(n) < 0.4, -1, rng.randint(0, k, n))
+    whole = chain.predict(X)
+    monkeypatch.setattr(chain_prefix, "BLOCK_CELLS", 2**14)
+    tracemalloc.start()
+    assert (chain.predict(X) == whole).all()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Some numbers per row; all the gaps at once take 4 MB.
+    assert peak < 2.5e6
 
 
 def test_blocks_do_not_show(monkeypatch):

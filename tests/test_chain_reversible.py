@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csc_array, csr_array, issparse
 
+from pyestim.models.chain_flows import _positive_solve, _sparse_positive_solve
 from pyestim.models.chain_reversible import reversible_mle
 
 pytestmark = pytest.mark.once
@@ -392,6 +393,36 @@ def test_counts_of_any_size_converge(seed):
     for fit in (reversible_mle(counts), reversible_mle(counts, pi / pi.sum())):
         assert fit.converged
         check_chain(fit, k, rows=1e-12, flows=200)
+
+
+@pytest.mark.parametrize("form", [np.asarray, csr_array])
+@pytest.mark.parametrize("k", [2, 3, 6, 10, 200])
+def test_walks_that_never_stay_with_a_given_distribution(form, k):
+    """Bipartite counts: the equations for the multipliers are singular."""
+    for seed in range(30 if k < 200 else 3):
+        rng = np.random.default_rng(seed)
+        counts = np.zeros((k, k))
+        i = np.arange(k - 1)
+        counts[i, i + 1], counts[i + 1, i] = rng.integers(1, 9, size=(2, k - 1))
+        pi = rng.dirichlet(np.ones(k))
+        fit = reversible_mle(form(counts), pi)
+        best = reversible_mle(counts, pi)
+        assert fit.converged
+        check_chain(fit, k, rows=1e-11)
+        np.testing.assert_allclose(fit.stationary, pi, rtol=1e-12)
+        np.testing.assert_allclose(dense(fit), best.transition, atol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [np.ones(160), np.random.default_rng(1).random(160)])
+def test_singular_systems_are_lifted(weights):
+    """D + W of a bipartite graph: any right-hand side in its range has a solution."""
+    W = np.diag(weights, 1) + np.diag(weights, -1)
+    matrix = W + np.diag(W.sum(axis=1))
+    b = matrix @ np.random.default_rng(0).random(161)
+    for x in (_positive_solve(matrix, b), _sparse_positive_solve(csc_array(matrix), b)):
+        # What a lift of at most 1e-6 leaves of b, and x is no larger than a solution.
+        assert np.abs(matrix @ x - b).max() < 1e-6 * matrix.diagonal().max() * np.abs(x).max()
+        assert np.abs(x).max() < 2
 
 
 def test_given_distribution_far_from_the_counts():

@@ -331,3 +331,35 @@ def test_wrong_input_is_named(change, match):
 def test_seed_must_be_an_integer():
     with pytest.raises(TypeError, match="seed must be an integer"):
         simulate(EYE, [1, 0], 3, 0.5)
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [[2**62 + 1] * 4, [2**61 + 10] * 8, [2**62] * 4, [2**62], np.full(2, 2**63, dtype=np.uint64)],
+)
+def test_lengths_beyond_any_array(lengths):
+    with pytest.raises(ValueError, match="lengths must sum to less than 2\\^62, got"):
+        simulate(EYE, [1, 0], lengths, 0)
+
+
+@pytest.mark.parametrize("length", [2**61 + 5, 2**50])
+def test_lengths_beyond_memory(length):
+    with pytest.raises(MemoryError, match=f"simulate: {length} symbols take .* GB"):
+        simulate(EYE, [1, 0], [length], 0)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "match"),
+    [
+        ([0, 3, 2, 4], "offsets must rise from 0"),
+        ([1, 2, 3, 4], "offsets must rise from 0"),
+        ([0, -(2**63), 2, 4], "offsets must rise from 0"),
+        ([0, 2, 3, 5], "out must"),
+    ],
+)
+@pytest.mark.parametrize("form", [np.asarray, csr_array])
+def test_the_core_checks_where_sequences_go(form, offsets, match):
+    out = np.zeros(4, dtype=np.int32)
+    rest = (1, None, None, np.array([1.0, 1.0]), None, np.array(offsets), 0, 0, out)
+    with pytest.raises(ValueError, match=match):
+        ChainSampler(form(EYE))._tables.walk(*rest)

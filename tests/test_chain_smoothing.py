@@ -285,6 +285,20 @@ def test_hellinger_risk_of_two_cells():
     assert 0.262 < risk.max() < 0.2635
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("value", [1e300, 1e308, np.finfo(float).max])
+def test_huge_numbers_lead_to_uniform_rows(value, sparse):
+    counts = counts_of([[0, 7, 0], [2**60, 0, 1], [0, 0, 0]], sparse=sparse)
+    np.testing.assert_allclose(smoothed(counts, value).dense(), 1 / 3, rtol=4 * EPS)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_huge_numbers_and_huge_weights(sparse):
+    counts = counts_of([[0, 1e307], [1e308, 0]], sparse=sparse)
+    expected = [[10 / 21, 11 / 21], [2 / 3, 1 / 3]]
+    np.testing.assert_allclose(smoothed(counts, 1e308).dense(), expected, rtol=8 * EPS)
+
+
 # -- hostile input ---------------------------------------------------------------------------------
 
 

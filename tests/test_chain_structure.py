@@ -370,6 +370,22 @@ def test_large_spectrum_by_iteration(monkeypatch):
     np.testing.assert_allclose(scales[2:], dense[1:], rtol=1e-6)
 
 
+SLOW = np.array([[1 - 1e-11, 1e-11, 0], [1e-11, 0.5, 0.5 - 1e-11], [0, 0.5, 0.5]])
+
+
+@pytest.mark.parametrize("form", [np.asarray, csr_array])
+def test_few_timescales_are_the_first_of_all(form):
+    # Further closed classes and a cycle before the slow one: as many infinite scales.
+    cycle = np.array([[0.0, 1.0], [1.0, 0.0]])
+    for matrix in (SLOW, block_diag([cycle, SLOW, np.eye(2)]).toarray()):
+        whole = timescales(form(matrix))
+        assert np.isfinite(whole).sum() == 2
+        slowest = whole[np.isfinite(whole)][0]
+        np.testing.assert_allclose(slowest, 2 / 3e-11, rtol=1e-4)
+        for n in range(1, len(whole) + 1):
+            assert timescales(form(matrix), n).tolist() == whole[:n].tolist()
+
+
 # -- passage ---------------------------------------------------------------------------------------
 
 

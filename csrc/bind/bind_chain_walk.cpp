@@ -66,10 +66,18 @@ struct Walk {
     job.successor = optional_input<int64_t>(successor, {function, "successor"}, {n_rows, 2});
   }
 
+  // They say where threads write.
+  void check_offsets() const {
+    bool rising = job.offsets[0] == 0;
+    for (int64_t i = 0; i < job.n_sequences; ++i) rising = rising && job.offsets[i] <= job.offsets[i + 1];
+    if (!rising) raise_value({function, "offsets"}, "rise from 0", "others");
+  }
+
   void run(Context& context, const py::object& start, const py::object& initial, const py::object& offsets,
            int64_t first_sequence, uint64_t seed, const py::object& out) {
     job.n_sequences = extent(offsets, {function, "offsets"}, 1, 0, 2) - 1;
     job.offsets = input<int64_t>(offsets, {function, "offsets"}, {-1});
+    check_offsets();
     job.first_sequence = first_sequence;
     job.seed = seed;
     job.start = optional_input<double>(start, {function, "start"}, {job.tables.n_rows});

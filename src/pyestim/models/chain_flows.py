@@ -30,6 +30,8 @@ Float = NDArray[np.float64]
 Formula: TypeAlias = Literal["compare", "exchange", "flow", "share", "compare_logs", "share_logs"]
 #: Below this many states a factorisation costs less than finding out whether it can be avoided.
 DIRECT_STATES = 150
+#: What is added to the diagonal of a singular matrix, relative to it: one after the other.
+LIFTS = (0.0, 1e-10, 1e-6)
 #: Worse conditioned systems are factorised: rounding would hide errors from conjugate gradients.
 SMALLEST_GAP = 1e-7
 
@@ -250,8 +252,11 @@ class System:
             _, first = np.unique(self._component[order], return_index=True)
             extra[order[first]] *= 2
         if self._pairs.sparse:
-            matrix = (diags_array(extra) + self._sign * self._pairs.weights).tocsr()
-            x[keep] = splu(csc_array(matrix[keep][:, keep])).solve(b[keep])
+            held = (diags_array(extra) + self._sign * self._pairs.weights).tocsr()[keep][:, keep]
+            if len(keep) > DIRECT_STATES:
+                x[keep] = _sparse_positive_solve(csc_array(held), b[keep])
+            else:
+                x[keep] = _positive_solve(held.toarray(), b[keep])
             return x
         matrix = self._sign * self._pairs.weights
         matrix[np.diag_indices(len(d))] += extra
@@ -263,7 +268,7 @@ class System:
 
 def _positive_solve(matrix: Float, b: Float) -> Float:
     """Solve; a matrix that is singular or nearly so is lifted a little."""
-    for lift in (0.0, 1e-10, 1e-6):
+    for lift in LIFTS:
         lifted = matrix + np.diag(lift * matrix.diagonal()) if lift else matrix.copy()
         try:
             factor = cho_factor(lifted.T, lower=True, overwrite_a=True, check_finite=False)
@@ -271,6 +276,25 @@ def _positive_solve(matrix: Float, b: Float) -> Float:
             continue
         return cast("Float", cho_solve(factor, b, check_finite=False))
     return b / matrix.diagonal()
+
+
+def _sparse_positive_solve(matrix: csc_array, b: Float) -> Float:
+    """`_positive_solve` by a symmetric elimination, whose pivots tell what Cholesky's would."""
+    diagonal = matrix.diagonal()
+    for lift in LIFTS:
+        lifted = csc_array(matrix + diags_array(lift * diagonal)) if lift else matrix
+        try:
+            factors = splu(
+                lifted,
+                permc_spec="MMD_AT_PLUS_A",
+                diag_pivot_thresh=0.0,
+                options={"SymmetricMode": True},
+            )
+        except RuntimeError:  # a pivot is zero
+            continue
+        if factors.U.diagonal().min() > 0:
+            return cast("Float", factors.solve(b))
+    return cast("Float", b / diagonal)
 
 
 def _lanczos(alphas: list[float], betas: list[float]) -> tuple[Float, Float]:

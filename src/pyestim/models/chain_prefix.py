@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -153,7 +153,7 @@ class Prefixes:
         return best
 
     def _gaps(self, codes: NDArray[Any], offsets: Integers) -> Iterator[tuple[Integers, Floats]]:
-        """Rows that are missing and what follows them, the first one of every gap first."""
+        """Blocks of missing rows and what follows them; those of a gap from its first one on."""
         gone = np.flatnonzero(codes < 0)
         if not len(gone):
             return
@@ -163,12 +163,16 @@ class Prefixes:
         order = np.argsort(-length, kind="stable")
         first, length = first[order], length[order]
         at_start = np.isin(first, offsets)
-        current = self.table.rows(np.where(at_start, 0, codes[first - 1]))
-        current[at_start] = self.start
-        for depth in range(length[0]):
-            n = int(np.searchsorted(-length, -depth, side="left"))
-            current = mixed(current[:n], self.table)
-            yield first[:n] + depth, current
+        step = mixer(self.table)
+        for begin in range(0, len(first), self._block_rows):
+            block = slice(begin, begin + self._block_rows)
+            opening = at_start[block]
+            current = self.table.rows(np.where(opening, 0, codes[first[block] - 1]))
+            current[opening] = self.start
+            for depth in range(length[begin]):
+                n = int(np.searchsorted(-length[block], -depth, side="left"))
+                current = step(current[:n])
+                yield first[begin : begin + n] + depth, current
 
     # -- higher orders --------------------------------------------------------------------------
 
@@ -212,15 +216,23 @@ def mixed(weights: Any, table: TransitionTable) -> Floats:
     weights : ndarray or csr_array of shape (U, R)
     table : TransitionTable
     """
-    if table.unseen is None:
-        product: Floats = np.asarray(weights @ table.matrix)
-        return product
-    row = np.repeat(np.arange(table.n_rows), np.diff(table.matrix.indptr))
-    above = table.matrix.copy()
-    above.data = above.data - table.unseen[row]
-    held = weights @ above
-    dense = held.toarray() if issparse(held) else np.asarray(held)
-    return np.asarray(dense + np.asarray(weights @ table.unseen)[:, None])
+    return mixer(table)(weights)
+
+
+def mixer(table: TransitionTable) -> Callable[[Any], Floats]:
+    """`mixed` for many weights and one table."""
+    matrix, unseen = table.matrix, table.unseen
+    if unseen is None:
+        return lambda weights: np.asarray(weights @ matrix)
+    data = matrix.data - np.repeat(unseen, np.diff(matrix.indptr))
+    above = csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+    def mix(weights: Any) -> Floats:
+        held = weights @ above
+        dense = held.toarray() if issparse(held) else np.asarray(held)
+        return np.asarray(dense + np.asarray(weights @ unseen)[:, None])
+
+    return mix
 
 
 def _known_past(codes: NDArray[Any], offsets: Integers) -> Integers:

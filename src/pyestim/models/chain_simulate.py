@@ -23,6 +23,8 @@ __all__ = ["ChainSampler", "simulate"]
 Float = NDArray[np.float64]
 #: A dense table keeps 16 bits of the alias where most draws find all they need.
 DENSE_STATES = 1 << 16
+#: Numbers of rows stay far below where 64 bits overflow.
+MOST_SYMBOLS = 2**62
 #: Rows may miss a sum of one by so much: they are scaled.
 SUM_TOLERANCE = 1e-6
 
@@ -197,7 +199,7 @@ class ChainSampler:
         start, initial = self._beginning(start_proba, initial_states, len(rows))
         key = _integer("seed", seed, 2**64)
         first = _integer("first_sequence", first_sequence, 2**62)
-        out = np.empty(offsets[-1], dtype=np.int32)
+        out = _room(int(offsets[-1]))
         if len(out):
             c = self._contexts
             self._tables.walk(
@@ -249,7 +251,20 @@ def _lengths(lengths: Any) -> NDArray[np.int64]:
         return np.zeros(0, dtype=np.int64)
     _require(rows.dtype.kind in "iu", "lengths", "be integers", f"dtype {rows.dtype}")
     _require(rows.min() >= 0, "lengths", "not be negative", rows.min())
+    if int(rows.max()) * len(rows) >= MOST_SYMBOLS:
+        total = sum(rows.tolist())  # of Python, which do not overflow
+        _require(total < MOST_SYMBOLS, "lengths", "sum to less than 2^62", total)
     return cast("NDArray[np.int64]", rows.astype(np.int64))
+
+
+def _room(n: int) -> NDArray[np.int32]:
+    try:
+        return np.empty(n, dtype=np.int32)
+    except (MemoryError, ValueError):  # ValueError: its bytes overflow
+        raise MemoryError(
+            f"simulate: {n} symbols take {4e-9 * n:.3g} GB, which cannot be allocated; "
+            "simulate fewer or shorter sequences at a time."
+        ) from None
 
 
 def simulate(

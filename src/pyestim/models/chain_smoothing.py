@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: Pseudo-counts of the Kullback-Leibler rule at the counts 0, 1, 2 and more (Braess & Sauer, 2004).
 BY_COUNT = np.array([0.5, 1.0, 0.75])
 
+#: Numbers beyond, which are added to every count, might overflow in the sum of a row.
+HUGE, SCALE = 2.0**900, 2.0**-200
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -205,6 +208,8 @@ def smoothed(
     pseudo = rule_of(smoothing, alpha=alpha)(rows)
     # The limit of every rule: equal pseudo-counts and nothing else.
     pseudo[~known] = 1.0
+    if pseudo.max(initial=0.0) > HUGE:  # a power of two scales everything without rounding
+        table, sums, pseudo = table * SCALE, sums * SCALE, pseudo * SCALE
     by_count = smoothing == "minimax-kl"
     build = _sparse_rows if counts.sparse else _dense_rows
     matrix, unseen = build(table, sums, pseudo, known, by_count)

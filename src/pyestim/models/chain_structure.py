@@ -235,16 +235,21 @@ def leading_eigenvalues(matrix: Matrix, n: int | None = None) -> NDArray[np.comp
     Dense LAPACK up to 2000 states; beyond, Arnoldi iterations for n < k / 2, from one start.
     """
     chain = chain_matrix(matrix)
-    k = chain.n_states
-    n = k if n is None else min(n, k)
-    if issparse(chain.held) and k > DENSE_STATES and n < k // 2:
-        found = _arnoldi(chain, n)
-    else:
-        found = eigvals(chain.dense())
+    n = chain.n_states if n is None else min(n, chain.n_states)
+    found = _spectrum(chain, n)
     # Conjugate pairs keep together; the positive imaginary part comes first.
     order = np.lexsort((-found.imag, -found.real, -np.round(np.abs(found), 12)))
     leading: NDArray[np.complex128] = found[order][:n].astype(np.complex128)
     return leading
+
+
+def _spectrum(chain: ChainMatrix, n: int) -> NDArray[np.complex128]:
+    """All eigenvalues, or the n largest ones of a large sparse chain."""
+    k = chain.n_states
+    if issparse(chain.held) and k > DENSE_STATES and n < k // 2:
+        return _arnoldi(chain, n)
+    found: NDArray[np.complex128] = eigvals(chain.dense())
+    return found
 
 
 def _arnoldi(chain: ChainMatrix, n: int) -> NDArray[np.complex128]:
@@ -294,7 +299,7 @@ def timescales(matrix: Matrix, n: int | None = None, *, lag: float = 1.0) -> Flo
     # Structure tells how many there are of modulus one; iterations may miss repeated ones.
     classes = _classes_of(chain)
     n_unit = int(classes.periods[classes.closed].sum())
-    modulus = np.abs(leading_eigenvalues(matrix, n + 1))
+    modulus = np.sort(np.abs(_spectrum(chain, n + 1)))[::-1]
     modulus = modulus[n_unit:] if len(modulus) == k else modulus[modulus < UNIT]
     with np.errstate(divide="ignore"):
         slow = -lag / np.log(np.minimum(modulus, 1.0))
