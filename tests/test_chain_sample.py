@@ -69,7 +69,7 @@ def test_beginnings_of_a_higher_order():
         ({"n_samples": 0}, "n_samples must be an integer of at least 1, got 0"),
         ({"n_sequences": 1.5}, "n_sequences must be an integer of at least 1, got 1.5"),
         ({"initial_state": "z"}, "initial_state must be one or more of the states"),
-        ({"initial_state": [None]}, "initial_state .* missing value"),
+        ({"initial_state": [None]}, r"initial_state .* a, b, c, got \[None\]"),
         ({"initial_state": ["a", "b"]}, r"of shape \(\) or \(1,\)"),
         ({"random_state": "x"}, "cannot be used to seed"),
     ],

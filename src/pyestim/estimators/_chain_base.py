@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, issparse
 from sklearn.utils.validation import validate_data
 
 from pyestim.estimators._base import Array, Estimator, Rule, integer, number, one_of, shown
-from pyestim.estimators._labels import Labels, is_range, placed
+from pyestim.estimators._labels import Labels, are_distinct, is_range, placed
 from pyestim.estimators._sequences import one_column, row_weights, sequence_offsets
 from pyestim.models.chain_prefix import Prefixes
 from pyestim.models.chain_smoothing import RULES as SMOOTHING
@@ -93,32 +93,41 @@ class ChainBase(Estimator):
     def _sequences(self, X: Any, lengths: Any, sample_weight: Any = None) -> Read:
         """X by the states of the chain."""
         self._require_fit()
-        codes = placed(self._column(X, reset=False), self._states, self._name)
-        return self._read(codes, lengths, sample_weight)
+        rows = self._column(X, reset=False)
+        offsets, weight = self._split(len(rows), lengths, sample_weight)
+        # A fit leaves out states that occur in rows of weight zero only.
+        ignored = None if weight is None else weight == 0.0
+        return Read(placed(rows, self._states, self._name, ignored), offsets, weight)
 
     def _read(self, codes: NDArray[Any], lengths: Any, sample_weight: Any) -> Read:
-        n = len(codes)
+        return Read(codes, *self._split(len(codes), lengths, sample_weight))
+
+    def _split(
+        self, n: int, lengths: Any, sample_weight: Any
+    ) -> tuple[NDArray[np.int64], Array | None]:
+        """Where sequences begin, and the weights of the rows."""
         offsets = sequence_offsets(lengths, n, self._name)
         weight = self._weights(row_weights(sample_weight, n, offsets), n)
         if offsets is None:
             offsets = np.array([0, n], dtype=np.int64)
-        return Read(codes, offsets, weight)
+        return offsets, weight
 
     def _state_codes(self, labels: Any, what: str) -> NDArray[np.int64]:
         """Codes of labels that an argument names, at least one."""
         self._require_fit()
         given = labels if np.ndim(labels) == 1 else [labels]
+        states = self._states
         try:
-            codes = placed(one_column(given, what), self._states, what)
-        except (ValueError, TypeError) as error:
+            codes = placed(one_column(given, what), states, what)
+            known = bool(codes.min() >= 0)
+        except (ValueError, TypeError):
+            known = False
+        if not known:
+            first = ", ".join(str(label) for label in states[:6].tolist())
+            more = "" if len(states) <= 6 else f", ... ({len(states)} of them)"
             raise ValueError(
-                f"{self._name}: {what} must be one or more of the states in states_, got "
-                f"{shown(labels)}. {error}"
-            ) from error
-        if codes.min() < 0:
-            raise ValueError(
-                f"{self._name}: {what} must be one or more of the states in states_, got a "
-                f"missing value among {shown(labels)}."
+                f"{self._name}: {what} must be one or more of the states in states_, {first}"
+                f"{more}, got {shown(np.asarray(labels, dtype=object).tolist())}."
             )
         return codes.astype(np.int64)
 
@@ -126,20 +135,54 @@ class ChainBase(Estimator):
 
     @property
     def _states(self) -> Labels:
-        k = int(np.shape(self.transition_matrix_)[-1])
+        k = self._n_columns
         states = np.asarray(getattr(self, "states_", np.arange(k)))
         if states.shape != (k,):
             raise ValueError(
                 f"{self._name}: states_ must name the {k} columns of transition_matrix_, got "
                 f"{shown(states)}."
             )
+        if not are_distinct(states):
+            raise ValueError(
+                f"{self._name}: states_ must hold {k} different labels, one for each column of "
+                f"transition_matrix_, got {shown(states.tolist())}."
+            )
         return states
+
+    @property
+    def _n_columns(self) -> int:
+        """Columns of the matrix; an error where it is none."""
+        shape = np.shape(self._matrix())
+        if len(shape) == 2 and shape[1] > 0:
+            return int(shape[1])
+        raise ValueError(
+            f"{self._name}: transition_matrix_ must have rows and columns, got shape {shape}."
+        )
+
+    def _matrix(self) -> Any:
+        """The transition matrix as float64, dense or CSR with sorted columns."""
+        if not issparse(self.transition_matrix_):
+            return self._numbers(self.transition_matrix_, "transition_matrix_")
+        matrix = csr_array(self.transition_matrix_, dtype=np.float64)
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+        return matrix
+
+    def _numbers(self, value: Any, what: str) -> Array:
+        """What an argument or attribute holds, as float64."""
+        try:
+            return np.asarray(value, dtype=np.float64)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{self._name}: {what} must hold numbers, got {shown(value)} ({error})."
+            ) from error
 
     @property
     def n_parameters_(self) -> int:
         """Free parameters: ``k^m (k - 1)``, fewer for a reversible chain."""
         self._require_fit()
-        k = int(np.shape(self.transition_matrix_)[-1])
+        k = self._n_columns
         if not self.reversible:
             return int(k**self.order * (k - 1))
         pairs = k * (k - 1) // 2
@@ -180,26 +223,27 @@ class ChainBase(Estimator):
     def _table(self) -> TransitionTable:
         """Checked transition probabilities, made anew so that attributes set by hand count."""
         self._require_fit()
-        matrix, contexts = self.transition_matrix_, self._context_codes()
+        matrix, contexts = self._matrix(), self._context_codes()
         unseen = None
         if issparse(matrix):
-            matrix = csr_array(matrix, dtype=np.float64)
-            if not matrix.has_canonical_format:
-                matrix = matrix.copy()
-                matrix.sum_duplicates()
-            unseen = np.asarray(self.unseen_proba_ if hasattr(self, "unseen_proba_") else 0.0)
-            unseen = np.broadcast_to(unseen, matrix.shape[:1]).astype(np.float64)
-        else:
-            matrix = np.asarray(matrix, dtype=np.float64)
+            unseen = self._numbers(getattr(self, "unseen_proba_", 0.0), "unseen_proba_")
+            if unseen.shape not in ((), matrix.shape[:1]):
+                raise ValueError(
+                    f"{self._name}: unseen_proba_ must hold one probability for each of the "
+                    f"{matrix.shape[0]} rows of transition_matrix_, got {shown(unseen)}."
+                )
+            unseen = np.broadcast_to(unseen, matrix.shape[:1])
         self._check_shape(matrix, contexts)
         self._check_rows(matrix, unseen)
         return TransitionTable(matrix, unseen, contexts)
 
     def _check_shape(self, matrix: Any, contexts: NDArray[np.int64] | None) -> None:
-        expected = (matrix.shape[-1],) * 2 if self.order == 1 else (matrix.shape[0], self.order)
+        expected = (*matrix.shape[:1], matrix.shape[1] if self.order == 1 else self.order)
         given = matrix.shape if contexts is None else contexts.shape
         named = (contexts is None) == (self.order == 1)
-        if matrix.ndim == 2 and matrix.shape[1] > 0 and named and given == expected:
+        square = self.order > 1 or matrix.shape[0] == matrix.shape[1]
+        if named and square and given == expected:
+            self._check_contexts(contexts)
             return
         rows = "k" if self.order == 1 else f"R, with contexts_ of shape (R, {self.order})"
         got = "none" if contexts is None else str(contexts.shape)
@@ -208,14 +252,33 @@ class ChainBase(Estimator):
             f"(rows, k) with rows = {rows}, got {matrix.shape} and contexts_ of shape {got}."
         )
 
+    def _check_contexts(self, contexts: NDArray[np.int64] | None) -> None:
+        if contexts is None or len(contexts) < 2:
+            return
+        step = np.diff(contexts, axis=0)
+        first = (step != 0).argmax(axis=1)
+        falls = np.take_along_axis(step, first[:, None], axis=1)[:, 0] <= 0
+        if falls.any():
+            row = int(falls.argmax())
+            raise ValueError(
+                f"{self._name}: contexts_ must hold different contexts in the order of states_, "
+                f"got another order in the rows {row} and {row + 1}. Sort them together with the "
+                "rows of transition_matrix_."
+            )
+
     def _check_rows(self, matrix: Any, unseen: Array | None) -> None:
         values = matrix.data if unseen is not None else matrix
         total = np.asarray(matrix.sum(axis=1)).reshape(-1)
         if unseen is not None:
             total = total + unseen * (matrix.shape[1] - np.diff(matrix.indptr))
-        fine = (values >= 0.0).all() and (unseen is None or (unseen >= 0.0).all())
-        bad = ~(np.abs(total - 1.0) <= SUM_TOLERANCE)
-        if bad.any() or not fine:
+        lowest = min(values.min(initial=0.0), 0.0 if unseen is None else unseen.min(initial=0.0))
+        if lowest < 0.0:
+            raise ValueError(
+                f"{self._name}: transition_matrix_ must hold probabilities, none negative and "
+                f"each row with the sum 1, got {lowest:.9g}."
+            )
+        bad = ~(np.abs(total - 1.0) <= SUM_TOLERANCE)  # also where the sum is NaN
+        if bad.any():
             row = int(bad.argmax())
             raise ValueError(
                 f"{self._name}: transition_matrix_ must hold probabilities, none negative and "
@@ -227,7 +290,7 @@ class ChainBase(Estimator):
         k = len(self._states)
         if not hasattr(self, "start_proba_"):
             return np.full(k, 1.0 / k)
-        start = np.asarray(self.start_proba_, dtype=np.float64)
+        start = self._numbers(self.start_proba_, "start_proba_")
         if start.shape != (k,) or not (start >= 0).all() or abs(start.sum() - 1) > SUM_TOLERANCE:
             raise ValueError(
                 f"{self._name}: start_proba_ must hold {k} probabilities with the sum 1, got "
@@ -249,5 +312,22 @@ class ChainBase(Estimator):
         """Raise `ValueError` where the attributes do not fit together."""
         self._table()
         self._start()
-        if hasattr(self, "counts_") and self.counts_.shape != self.transition_matrix_.shape:
-            raise ValueError(f"{self._name}: counts_ and transition_matrix_ differ in shape.")
+        if not hasattr(self, "counts_"):
+            return
+        k, shape = self._n_columns, np.shape(self.transition_matrix_)
+        starts: Any = getattr(self, "start_counts_", None)
+        for name, value, wanted in (
+            ("counts_", self.counts_, shape),
+            ("start_counts_", starts, (k,)),
+        ):
+            cells = value.data if issparse(value) else np.asarray(value)
+            if np.shape(value) != wanted or cells.dtype.kind not in "iuf":
+                raise ValueError(
+                    f"{self._name}: {name} must hold numbers, of the shape {wanted} that fits to "
+                    f"transition_matrix_, got {shown(value)}."
+                )
+            if not ((cells >= 0) & (cells < np.inf)).all():
+                raise ValueError(
+                    f"{self._name}: {name} must hold finite numbers, none negative, got "
+                    f"{shown(cells[~((cells >= 0) & (cells < np.inf))][:3].tolist())}."
+                )

@@ -10,6 +10,7 @@ import numpy as np
 
 from pyestim.data.sequences import SequenceSource
 from pyestim.engine.sweep import LocalSweep
+from pyestim.estimators._base import shown
 from pyestim.estimators._chain_base import ChainBase, Read
 from pyestim.estimators._labels import (
     GUESSED_STATES,
@@ -28,6 +29,10 @@ from pyestim.models.transition_counts import (
     count_transitions,
 )
 from pyestim.models.transition_states import counted_states, laid_out, renumbered
+
+
+class NoState(ValueError):
+    """All rows are missing."""
 
 
 class ChainCounting(ChainBase):
@@ -129,6 +134,11 @@ class ChainCounting(ChainBase):
             ) from error
         k = len(union)
         there = [np.searchsorted(union, labels) for labels in (old_states, states)]
+        if self.order > 1 and (np.diff(there[0]) < 0).any():
+            raise ValueError(
+                f"{self._name}: partial_fit of order {self.order} expects states_ in sorted order, "
+                f"got {shown(old_states.tolist())}. Fit anew, or sort them."
+            )
         parts = (laid_out(part, self.sparse, n_states=k) for part in (old, counts))
         first, second = (
             renumbered(part, place, k) for part, place in zip(parts, there, strict=True)
@@ -136,7 +146,7 @@ class ChainCounting(ChainBase):
         return laid_out(first + second, self.sparse), union
 
     def _refuse_no_state(self) -> None:
-        raise ValueError(
+        raise NoState(
             f"{self._name}: X must hold at least one state, got missing values only. Pass "
             "n_states to have a chain without any observation."
         )

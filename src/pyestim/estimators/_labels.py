@@ -29,6 +29,8 @@ LARGEST_LABEL = 2**24
 BLOCK_ROWS = 65_536
 #: The first whole number that int64 does not hold.
 LARGEST_INTEGER = 2**63
+#: From here on floats skip whole numbers, so that two labels may have become one.
+LARGEST_FLOAT = 2**53
 
 
 @dataclass(frozen=True)
@@ -210,26 +212,39 @@ def _signed(rows: NDArray[np.uint64], owner: str) -> Codes:
 def _whole(rows: NDArray[Any], owner: str) -> Codes:
     out = np.empty(len(rows), dtype=np.int64)
     for start in range(0, len(rows), BLOCK_ROWS):
-        block = rows[start : start + BLOCK_ROWS].astype(np.float64)
-        missing = np.isnan(block)
-        filled = np.where(missing, -1.0, block)
-        bad = (filled != np.floor(filled)) | (np.abs(filled) >= LARGEST_INTEGER)
+        block = rows[start : start + BLOCK_ROWS]
+        block = block.astype(np.result_type(block, np.float64))
+        filled = np.where(np.isnan(block), -1.0, block)
+        bad = (filled != np.floor(filled)) | (np.abs(filled) >= LARGEST_FLOAT)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            raise ValueError(
-                f"{owner}: X must hold whole numbers, or NaN where a state is missing, got "
-                f"{block[row]} in row {start + row}. Cut continuous values into states first, for "
-                "instance with numpy.digitize."
-            )
+            _refuse_float(block[row], start + row, owner)
         out[start : start + BLOCK_ROWS] = filled
     return out
+
+
+def _refuse_float(value: Any, row: int, owner: str) -> None:
+    if value == np.floor(value) and np.isfinite(value):
+        raise ValueError(
+            f"{owner}: X must hold whole numbers below 2**53 where it holds floats, which skip "
+            f"some of the larger ones, got {value} in row {row}. Pass integers, with None where a "
+            "state is missing."
+        )
+    raise ValueError(
+        f"{owner}: X must hold whole numbers, or NaN where a state is missing, got {value} in row "
+        f"{row}. Cut continuous values into states first, for instance with numpy.digitize."
+    )
 
 
 # -- labels that are known ---------------------------------------------------------------------
 
 
-def placed(rows: NDArray[Any], states: Labels, owner: str) -> Codes:
+def placed(
+    rows: NDArray[Any], states: Labels, owner: str, ignored: NDArray[np.bool_] | None = None
+) -> Codes:
     """Codes of rows among ``states``, the labels of a chain: (n,), -1 where missing.
+
+    Unknown labels of the rows that are ``ignored`` count as missing.
 
     Raises
     ------
@@ -240,10 +255,11 @@ def placed(rows: NDArray[Any], states: Labels, owner: str) -> Codes:
     if kinds[0] in "biuf" and kinds[1] in "biu":
         codes = _as_integers(rows, owner, None)
         if is_range(states):
-            if int(codes.max()) >= len(states):
-                _refuse_unknown(rows, int(np.argmax(codes >= len(states))), states, owner)
-            return codes
-        out = _placed_integers(codes, states.astype(np.int64))
+            if int(codes.max()) < len(states):
+                return codes
+            out = np.where(codes >= len(states), -1, codes.astype(np.int64))
+        else:
+            out = _placed_integers(codes, states.astype(np.int64))
         present = codes >= 0
     elif kinds[0] == kinds[1] and kinds[0] in "USmM":
         out = _placed_in_order(rows, states)
@@ -254,6 +270,8 @@ def placed(rows: NDArray[Any], states: Labels, owner: str) -> Codes:
         out = np.array([number.get(v, -1) if _hashable(v) else -1 for v in values], dtype=np.int32)
         present = np.array([not is_missing(v) for v in values])
     unknown = (out < 0) & present
+    if ignored is not None:
+        unknown &= ~ignored
     if unknown.any():
         _refuse_unknown(rows, int(unknown.argmax()), states, owner)
     return out
@@ -262,7 +280,16 @@ def placed(rows: NDArray[Any], states: Labels, owner: str) -> Codes:
 def is_range(states: Labels) -> bool:
     """Whether the labels are 0, 1, ..., so that integers are their own codes."""
     k = len(states)
-    return states.dtype.kind in "iu" and bool(states[-1] == k - 1 and states[0] == 0)
+    if states.dtype.kind not in "iu" or states[-1] != k - 1:
+        return False  # without a look at all of them, as nearly always
+    return bool(np.array_equal(states, np.arange(k)))
+
+
+def are_distinct(states: Labels) -> bool:
+    """Whether no label is there twice."""
+    if states.dtype.kind == "O":
+        return len(set(states.tolist())) == len(states)
+    return bool((states[1:] > states[:-1]).all()) or len(np.unique(states)) == len(states)
 
 
 def _hashable(value: Any) -> bool:
@@ -271,8 +298,8 @@ def _hashable(value: Any) -> bool:
 
 def _placed_integers(codes: Codes, states: NDArray[np.int64]) -> Codes:
     """Places of integers among the states, -1 where they are not among them."""
-    largest = int(states[-1])
-    if largest >= LARGEST_LABEL or states[0] < 0:
+    largest = int(states.max())
+    if largest >= LARGEST_LABEL or states.min() < 0:
         return _placed_in_order(codes, states)
     # Two places more than there are labels: too large, and missing.
     place = np.full(largest + 3, -1, dtype=_code_type(len(states)))
@@ -281,12 +308,15 @@ def _placed_integers(codes: Codes, states: NDArray[np.int64]) -> Codes:
 
 
 def _placed_in_order(rows: NDArray[Any], states: Labels) -> Codes:
-    """Places of labels among the sorted ones, -1 where they are not among them."""
+    """Places of labels among the states, -1 where they are not among them."""
+    # Set by hand, the states may have any order.
+    order = np.argsort(states, kind="stable")
+    states = states[order]
     out = np.empty(len(rows), dtype=np.int32)
     for start in range(0, len(rows), BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
         place = np.minimum(np.searchsorted(states, block), len(states) - 1)
-        out[start : start + BLOCK_ROWS] = np.where(states[place] == block, place, -1)
+        out[start : start + BLOCK_ROWS] = np.where(states[place] == block, order[place], -1)
     return out
 
 

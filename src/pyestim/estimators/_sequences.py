@@ -75,7 +75,17 @@ def _as_array(X: Any, owner: str) -> NDArray[Any]:
             f"{owner}: X must be one column of states, of shape (n,) or (n, 1), got {shown(X)} "
             f"({error}). {ADVICE}"
         ) from error
+    if rows.dtype.kind in "US" and not hasattr(X, "dtype"):
+        return _texts_or_objects(X, rows)
     return rows
+
+
+def _texts_or_objects(X: Any, rows: NDArray[Any]) -> NDArray[Any]:
+    """A list of strings as they are; of anything else as objects, which numpy turned to text."""
+    objects = np.asarray(X, dtype=object)
+    kind = str if rows.dtype.kind == "U" else bytes
+    fine = all(issubclass(found, kind) for found in set(map(type, objects.flat)))
+    return rows if fine and objects.shape == rows.shape else objects
 
 
 def _numbers_or_objects(rows: NDArray[Any]) -> NDArray[Any]:
@@ -88,10 +98,14 @@ def _numbers_or_objects(rows: NDArray[Any]) -> NDArray[Any]:
     rest = kinds - plain
     if not plain or not all(is_missing_kind(kind) for kind in rest):
         return rows
-    if rest or any(issubclass(kind, (float, np.floating)) for kind in plain):
-        return np.array([np.nan if is_missing(value) else value for value in rows], dtype=float)
+    if any(issubclass(kind, (float, np.floating)) for kind in plain):
+        fraction = any(not is_missing(value) and value % 1 != 0 for value in rows)
+        if fraction:  # or infinite
+            return np.array([np.nan if is_missing(value) else value for value in rows], dtype=float)
     try:
-        return rows.astype(np.int64)
+        # Not by way of floats: they skip some of the integers above 2^53.
+        whole = [-1 if is_missing(value) else int(value) for value in rows]
+        return np.array(whole, dtype=np.int64)
     except OverflowError:
         return rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any, Self
 
+from pyestim.estimators._chain_count import NoState
 from pyestim.estimators._chain_inference import ChainInference
 from pyestim.estimators._chain_predict import ChainPrediction
 from pyestim.estimators._chain_risk import ChainRisk
@@ -42,7 +43,8 @@ class MarkovChain(ChainInference, ChainPrediction, ChainSampling, ChainStructure
     ----------
     transition_matrix_ : ndarray or csr_array of shape (k, k), or (R, k)
         Row i is the distribution of the state after ``states_[i]``; of a higher order, after
-        ``contexts_[i]``. May be set by hand, with ``start_proba_`` and ``states_``.
+        ``contexts_[i]``. May be set by hand, with ``start_proba_`` and ``states_``, whose labels
+        then may have any order.
     unseen_proba_ : ndarray of shape (k,) or (R,)
         Only beside a sparse matrix: probability of every cell of a row that it does not hold.
     contexts_ : ndarray of shape (R, order)
@@ -153,7 +155,7 @@ class MarkovChain(ChainInference, ChainPrediction, ChainSampling, ChainStructure
         """Count further sequences and estimate the chain from all that were counted so far.
 
         No transition leads from one call to the next. States may be new. Whole counts add up to
-        exactly those of one `fit`.
+        exactly those of one `fit`. A call with missing rows only counts nothing.
 
         Parameters
         ----------
@@ -172,8 +174,14 @@ class MarkovChain(ChainInference, ChainPrediction, ChainSampling, ChainStructure
         if hasattr(self, "counts_"):
             self._check_state()
             old = self._counts(), self._states
-        counts, states, where = self._count(X, lengths, sample_weight)
-        if old is not None:
-            counts, states = self._merged(counts, states, *old)
+        try:
+            counts, states, where = self._count(X, lengths, sample_weight)
+        except NoState:
+            if old is None:
+                raise
+            counts, states, where = *old, "nothing to count"
+        else:
+            if old is not None:
+                counts, states = self._merged(counts, states, *old)
         self._estimate(counts, states, began, where)
         return self
