@@ -460,15 +460,19 @@ def test_passage_times_agree_with_hitting_times(seed):
 # -- hostile input ---------------------------------------------------------------------------------
 
 
+EYE2 = np.eye(2)
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
         (np.ones((2, 3)) / 3, "square"),
         (np.zeros((0, 0)), "square"),
         (np.ones(3), "square"),
-        (np.array([[0.5, 0.4], [0.5, 0.5]]), r"row 0 sums to 0.9"),
-        (np.array([[1.5, -0.5], [0.5, 0.5]]), "at least 0"),
-        (np.array([[np.nan, 1.0], [0.5, 0.5]]), "finite"),
+        (np.array([[0.5, 0.4], [0.5, 0.5]]), r"got the sum 0\.9 in row 0"),
+        (np.array([[1.5, -0.5], [0.5, 0.5]]), r"none negative .* got -0\.5"),
+        (np.array([[np.nan, 1.0], [0.5, 0.5]]), "must hold probabilities, .* got nan"),
+        (TransitionTable(csr_array(EYE2), np.array([0.0, -0.1])), r"none negative .* got -0\.1"),
         (csr_array(np.array([[0.5, 0.0], [0.5, 0.5]])), "row 0"),
         (TransitionTable(np.ones((1, 1)), None, np.zeros((1, 2), dtype=int)), "order 1 is needed"),
     ],

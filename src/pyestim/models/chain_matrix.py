@@ -9,12 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 
-from pyestim.models.chain_tables import Floats, TransitionTable
+from pyestim.models.chain_tables import Floats, TransitionTable, canonical, check_rows
 
 Matrix = Any  # ndarray, csr_array or TransitionTable
-
-#: Rows that sum to one within this are transition probabilities.
-ROW_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -76,22 +73,8 @@ def chain_matrix(matrix: Matrix) -> ChainMatrix:
             raise ValueError(f"a chain of order 1 is needed, got a table of order {matrix.order}")
         matrix, rest = matrix.matrix, matrix.unseen
         rest = None if rest is None or not rest.any() else rest
-    sparse = issparse(matrix)
-    held: Any = (csr_array if sparse else np.asarray)(matrix, dtype=np.float64)
+    held: Any = canonical(matrix) if issparse(matrix) else np.asarray(matrix, dtype=np.float64)
     if held.ndim != 2 or held.shape[0] != held.shape[1] or held.shape[0] == 0:
         raise ValueError(f"a transition matrix must be square, got shape {held.shape}")
-    if sparse and not held.has_canonical_format:
-        held = held.copy()
-        held.sum_duplicates()
-    values: Any = held.data if sparse else held
-    if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise ValueError("transition probabilities must be finite and at least 0")
-    sums = np.asarray(held.sum(axis=1)).ravel()
-    if rest is not None:
-        sums = sums + rest * (held.shape[0] - np.diff(held.indptr))
-    worst = int(np.argmax(np.abs(sums - 1)))
-    if abs(sums[worst] - 1) > ROW_TOLERANCE:
-        raise ValueError(
-            f"rows of a transition matrix must sum to 1, row {worst} sums to {sums[worst]}"
-        )
+    check_rows(held, rest, "a transition matrix")
     return ChainMatrix(held, rest)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse
 
 from pyestim import _core
+from pyestim.models.chain_tables import canonical, check_rows
 
 __all__ = ["ChainSampler", "simulate"]
 
@@ -47,39 +48,31 @@ def _require(condition: Any, name: str, expected: str, got: Any) -> None:
 
 
 def _parts(transition: Any) -> tuple[Any, Float | None]:
-    """Matrix, dense or CSR with sorted columns, and the probability of the other cells."""
+    """Checked matrix, dense or CSR with sorted columns, and the probability of other cells."""
     if hasattr(transition, "matrix") and hasattr(transition, "unseen"):
         matrix, unseen = transition.matrix, transition.unseen
     else:
         matrix, unseen = transition, None
     if issparse(matrix):
-        matrix = csr_array(matrix, dtype=np.float64)
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()
-            matrix.sum_duplicates()
+        matrix = canonical(matrix)
     else:
+        unseen = None
         matrix = np.ascontiguousarray(matrix, dtype=np.float64)
         _require(matrix.ndim == 2, "transition", "have two axes", f"shape {matrix.shape}")
     shape = matrix.shape
     _require(min(shape) > 0, "transition", "have rows and columns", f"shape {shape}")
     _require(shape[1] < 2**31, "transition", "have fewer than 2^31 columns", shape[1])
+    if unseen is not None:
+        unseen = np.ascontiguousarray(unseen, dtype=np.float64)
+        _require(unseen.shape == shape[:1], "unseen", "have one value per row", unseen.shape)
+    check_rows(matrix, unseen, "simulate: transition", tolerance=SUM_TOLERANCE)
     return matrix, unseen
-
-
-def _check_rows(values: Float, sums: Float) -> None:
-    smallest = values.min(initial=0.0)
-    _require(smallest >= 0, "transition", "not be negative or NaN", smallest)
-    wrong = np.flatnonzero(~(np.abs(sums - 1) <= SUM_TOLERANCE))
-    if len(wrong):
-        row = int(wrong[0])
-        _require(False, f"row {row} of transition", "sum to one", f"{sums[row]:.9g}")
 
 
 class _Dense:
     """Alias tables of a dense matrix."""
 
     def __init__(self, matrix: Float) -> None:
-        _check_rows(matrix, matrix.sum(axis=1))
         self.n_rows, self.n_states = matrix.shape
         self._hot = np.empty(matrix.shape, dtype=np.uint32)
         self._threshold = np.empty(matrix.shape, dtype=np.uint64)
@@ -96,13 +89,9 @@ class _Sparse:
 
     def __init__(self, matrix: csr_array, unseen: Float | None) -> None:
         self.n_rows, self.n_states = matrix.shape
-        others = np.zeros(self.n_rows) if unseen is None else np.ascontiguousarray(unseen, float)
-        _require(others.shape == (self.n_rows,), "unseen", "have one value per row", others.shape)
+        others = np.zeros(self.n_rows) if unseen is None else unseen
         self._indptr = matrix.indptr.astype(np.int64)
         self._indices = matrix.indices.astype(np.int32)
-        stored = np.diff(self._indptr)
-        sums = np.asarray(matrix.sum(axis=1)).ravel() + others * (self.n_states - stored)
-        _check_rows(np.append(matrix.data, others), sums)
         self._places = np.empty((matrix.nnz + self.n_rows, 2), dtype=np.uint64)
         data = np.ascontiguousarray(matrix.data)
         _core.native.alias_sparse(

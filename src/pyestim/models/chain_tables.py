@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 from scipy.special import xlogy
 
 from pyestim import _core
@@ -17,6 +17,50 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+#: Rows that sum to one within this are probabilities.
+ROW_TOLERANCE = 1e-8
+
+
+def canonical(matrix: Any) -> csr_array:
+    """A sparse matrix of float64 by rows, its columns in order and each there once.
+
+    The given one stays as it is, and is not copied where it is like that.
+    """
+    matrix = csr_array(matrix, dtype=np.float64)
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    return matrix
+
+
+def check_rows(
+    matrix: Any, unseen: Floats | None, what: str, *, tolerance: float = ROW_TOLERANCE
+) -> None:
+    """Refuse a matrix (R, k) whose rows are not probabilities.
+
+    Parameters
+    ----------
+    matrix : ndarray or canonical csr_array of shape (R, k)
+    unseen : ndarray of shape (R,) or None
+        Probability of each cell of the row that a sparse matrix does not hold.
+    what : str
+        Name of the matrix in the error.
+    tolerance : float
+        By how much the sum of a row may miss one.
+    """
+    expected = f"{what} must hold probabilities, none negative and each row with the sum 1"
+    for values in (matrix.data if issparse(matrix) else matrix, unseen):
+        smallest = 0.0 if values is None else values.min(initial=0.0)
+        if not smallest >= 0.0:
+            raise ValueError(f"{expected}, got {smallest:.9g}.")
+    sums = np.asarray(matrix.sum(axis=1)).reshape(-1)
+    if unseen is not None:
+        sums = sums + unseen * (matrix.shape[1] - np.diff(matrix.indptr))
+    wrong = ~(np.abs(sums - 1.0) <= tolerance)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(f"{expected}, got the sum {sums[row]:.9g} in row {row}.")
 
 
 @dataclass(frozen=True)
