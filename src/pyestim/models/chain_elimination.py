@@ -5,9 +5,12 @@ pivot of Gaussian elimination, one minus the probability of staying, is computed
 probabilities of leaving. All terms are nonnegative, and every entry of a solution has a small
 *relative* error, whatever the condition number, also where the states are nearly decoupled.
 
-References ---------- W. Grassmann, M. Taksar, D. Heyman. Regenerative analysis and steady state
-distributions for Markov chains. Oper. Res. 33 (1985) 1107-1116. C. O'Cinneide. Entrywise
-perturbation theory and error analysis for Markov chains. Numer. Math. 65 (1993).
+References
+----------
+W. Grassmann, M. Taksar, D. Heyman. Regenerative analysis and steady state distributions for
+Markov chains. Oper. Res. 33 (1985) 1107-1116.
+C. O'Cinneide. Entrywise perturbation theory and error analysis for Markov chains. Numer. Math. 65
+(1993).
 """
 
 from __future__ import annotations
@@ -19,8 +22,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-#: States that are eliminated before the rest of the matrix is brought up to date, by a matrix
-# product.
+#: States that are eliminated before a matrix product brings the rest of the matrix up to date.
 BLOCK = 64
 #: Unnormalised weights are scaled down from here on.
 LARGE = 1e150

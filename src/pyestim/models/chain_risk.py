@@ -112,28 +112,24 @@ def simulate_risk(
     truth = chain_matrix(transition_matrix).dense()
     first = _start(truth, start)
     sampler = ChainSampler(truth)
-    largest, rows, squares = (
-        [],
-        np.zeros((len(rules), len(truth))),
-        np.zeros((len(rules), len(truth))),
-    )
+    largest, each = _Moments(), _Moments()
     step = max(1, min(BATCH_STATES // n, BATCH_CELLS // truth.size))
     for done in range(0, n_repeats, step):
         size = min(step, n_repeats - done)
         paths = sampler.simulate(first, np.full(size, n), seed, first_sequence=done)
         batch = _Batch(paths.reshape(size, n), truth, loss, alpha)
-        losses = [batch.losses(rule) for rule in rules]
-        largest.append([values.max(axis=1) for values in losses])
-        if loss != PREDICTION:
-            with np.errstate(invalid="ignore", over="ignore"):
-                rows += [values.sum(axis=0) for values in losses]
-                squares += [(values**2).sum(axis=0) for values in losses]
-    all_losses = np.concatenate(largest, axis=1)
-    found = []
-    for i, rule in enumerate(rules):
-        risk, error = _mean(all_losses[i].sum(), (all_losses[i] ** 2).sum(), n_repeats)
-        by_row = (None, None) if loss == PREDICTION else _mean(rows[i], squares[i], n_repeats)
-        found.append(Risk(rule, loss, n, n_repeats, float(risk), float(error), *by_row))
+        losses = np.array([batch.losses(rule) for rule in rules])
+        largest.add(losses.max(axis=2))
+        each.add(losses)
+    risk, error = largest.mean, largest.error()
+    rows, row_errors = each.mean, each.error()
+    found = [
+        Risk(
+            *(rule, loss, n, n_repeats, float(risk[i]), float(error[i])),
+            *((None, None) if loss == PREDICTION else (rows[i], row_errors[i])),
+        )
+        for i, rule in enumerate(rules)
+    ]
     return found[0] if np.isscalar(smoothing) else found
 
 
@@ -161,12 +157,31 @@ def _start(truth: Floats, start: Any) -> Floats:
     return law
 
 
-def _mean(total: Any, squares: Any, n: int) -> tuple[Any, Any]:
-    """Mean and its standard error from sums; infinite where a loss was."""
-    mean = total / n
-    with np.errstate(invalid="ignore"):
-        variance = np.maximum(squares / n - mean**2, 0.0) / (n - 1)
-    return mean, np.where(np.isfinite(mean), np.sqrt(variance), np.inf)
+class _Moments:
+    """Means over paths and their standard errors, from batch to batch, centred."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.mean: Any = 0.0
+        self.spread: Any = 0.0
+
+    def add(self, values: Floats) -> None:
+        """Take the losses of further paths, (n_rules, n_paths, ...); infinite ones stay so."""
+        size = values.shape[1]
+        total = self.n + size
+        mean = values.mean(axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            gap = mean - self.mean
+            self.spread = self.spread + ((values - mean[:, None]) ** 2).sum(axis=1)
+            self.spread = self.spread + gap**2 * (self.n * size / total)
+            self.mean = (self.mean * self.n + mean * size) / total
+        self.n = total
+
+    def error(self) -> Any:
+        """Return the standard errors of the means; infinite where a loss was."""
+        with np.errstate(invalid="ignore"):
+            error = np.sqrt(self.spread / (self.n - 1) / self.n)
+        return np.where(np.isfinite(self.mean), error, np.inf)
 
 
 class _Batch:

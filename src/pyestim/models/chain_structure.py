@@ -171,7 +171,9 @@ def stationary(matrix: Matrix, classes: CommunicatingClasses | None = None) -> F
         In the order of the classes; zero outside the class. One row for an irreducible chain, and
         whenever one class is closed.
 
-    Notes ----- Up to 2000 states of a class, and for every dense matrix, states are eliminated
+    Notes
+    -----
+    Up to 2000 states of a class, and for every dense matrix, states are eliminated
     without subtraction: each probability has a relative error of some k units in the last place,
     also for nearly decoupled states (k = 1000: 0.3 s). Larger classes of a sparse matrix: see
     `chain_sparse.sparse_stationary`.

@@ -109,10 +109,8 @@ def _series(e: Floats, alpha: float) -> Floats:
     coefficients = [0.5]
     for j in range(2, N_TERMS):
         coefficients.append(coefficients[-1] * (alpha - j) / (j + 1))
-    total = np.zeros(len(e))
-    for coefficient in reversed(coefficients):
-        total = total * e + coefficient
-    return total * e * e
+    total = np.polynomial.polynomial.polyval(e, coefficients)
+    return np.asarray(total * e * e, dtype=np.float64)
 
 
 def _chi_square(p: Floats, q: Floats, _: float) -> Floats:
