@@ -242,10 +242,46 @@ def test_bootstrap_chooses_and_is_reproducible():
     assert (run().intervals.lower == run().intervals.lower).all()
     assert (run(seed=1).intervals.lower != run().intervals.lower).any()
     weighted = run(weight=np.ones(300))
-    assert weighted.kind == "sequences"
-    assert (weighted.standard_errors < 4 * EPS).all()  # one sequence is all there is to draw
+    assert weighted.kind == "parametric"
+    assert (weighted.intervals.lower == run().intervals.lower).all()
     many = bootstrap(codes, np.arange(0, 301, 10), fitted, mle, n_resamples=20)
     assert many.kind == "sequences"
+
+
+def test_parametric_bootstrap_keeps_weights():
+    """Transitions of weight 4 are a quarter as many: errors of twice the size at equal totals."""
+    rng = np.random.default_rng(1)
+    codes = simulate(random_chain(rng, 2, 3.0), [0.5, 0.5], [4000], 4)
+    weight = np.where(np.arange(4000) < 2000, 1.0, 0.0)  # the second half does not count
+    codes[100] = -1
+    counts = count_transitions(codes, 2, weight=weight)
+    fitted = mle(counts)
+    got = bootstrap(codes, np.array([0, 4000]), fitted, mle, weight=weight, n_resamples=400)
+    assert got.kind == "parametric"
+    # Standard deviations of 400: 1 / sqrt(800).
+    relative = 4 * math.sqrt(1 / 800)
+    np.testing.assert_allclose(got.standard_errors, standard_errors(counts, fitted), rtol=relative)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "weight"),
+    [
+        ([300], None),
+        ([300, 0], None),
+        ([299, 1], None),
+        ([150, 150], np.arange(300) < 150),
+        ([150, 150], np.arange(300) < 151),
+    ],
+)
+def test_resamples_of_one_sequence_are_refused(lengths, weight):
+    codes = np.random.default_rng(0).integers(0, 3, 300)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    weight = None if weight is None else weight.astype(float)
+    fitted = mle(count_transitions(codes, 3, offsets=offsets, weight=weight))
+    asked = {"weight": weight, "n_resamples": 20}
+    with pytest.raises(ValueError, match="at least 2 sequences that hold a transition, got 1"):
+        bootstrap(codes, offsets, fitted, mle, kind="sequences", **asked)
+    assert (bootstrap(codes, offsets, fitted, mle, **asked).standard_errors > 0).all()
 
 
 # -- orders ----------------------------------------------------------------------------------------
@@ -400,7 +436,5 @@ def test_bad_choices():
             order_test(counts, prior=prior)
     with pytest.raises(ValueError, match="kind must be 'auto'"):
         bootstrap(codes, offsets, mle(counts), mle, kind="block")
-    with pytest.raises(ValueError, match="without weights"):
-        bootstrap(codes, offsets, mle(counts), mle, kind="parametric", weight=np.ones(3))
     with pytest.raises(ValueError, match="do not fit"):
         bootstrap(codes, offsets, mle(counts), mle, n_resamples=10**8)

@@ -34,8 +34,8 @@ class Intervals:
     lower, upper : ndarray of shape (R, k) or csr_array
         Within [0, 1]. Sparse counts: the stored cells only.
     unseen_upper : ndarray of shape (R,), optional
-        Upper end of the cells of a row that are not stored; their lower end is zero. None when
-        dense.
+        Upper end of the cells of a row that are not stored; their lower end is taken for zero,
+        where the Dirichlet intervals of a dense table have a tiny positive one. None when dense.
     level : float
         Nominal coverage of each interval, one at a time.
     method : str
@@ -266,9 +266,10 @@ def bootstrap(
     fit : callable
         The estimator, from counts to probabilities.
     kind : {"auto", "sequences", "parametric"}
-        Draw whole sequences with replacement, which does not assume that the chain is one; or
-        simulate the fitted chain from the first states of each unbroken piece, of the same length.
-        "auto": sequences from 30 on.
+        Draw whole sequences with replacement, which does not assume that the chain is one and
+        needs two of them that hold a transition; or simulate the fitted chain from the first states
+        of each unbroken piece, of the same length and with the weights of its rows. "auto":
+        sequences from 30 such ones on.
     level : float
     n_resamples : int
     seed : int
@@ -284,17 +285,18 @@ def bootstrap(
             f"{n_resamples} resamples of {fitted.n_rows} by {fitted.n_states} cells do not fit; "
             "lower n_resamples or take another method"
         )
+    if kind not in ("auto", "sequences", "parametric"):
+        raise ValueError(f"kind must be 'auto', 'sequences' or 'parametric', got {kind!r}")
+    several = _telling_sequences(codes, offsets, weight, fitted.order)
     if kind == "auto":
-        kind = "sequences" if len(offsets) > MANY_SEQUENCES or weight is not None else "parametric"
-    if kind == "sequences":
-        draw = _resampled_sequences(codes, offsets, fitted, weight, seed)
-    elif kind == "parametric" and weight is None:
-        draw = _simulated_pieces(codes, offsets, fitted, seed)
-    else:
+        kind = "sequences" if several >= MANY_SEQUENCES else "parametric"
+    if kind == "sequences" and several < 2:
         raise ValueError(
-            "kind must be 'auto', 'sequences', or, for data without weights, 'parametric', "
-            f"got {kind!r}"
+            f"kind='sequences' expects at least 2 sequences that hold a transition, got {several}: "
+            "all resamples would be alike; take kind='parametric'"
         )
+    resample = _resampled_sequences if kind == "sequences" else _simulated_pieces
+    draw = resample(codes, offsets, fitted, weight, seed)
     contexts = np.arange(fitted.n_states) if fitted.contexts is None else fitted.contexts
     values = np.empty((n_resamples, fitted.n_rows, fitted.n_states))
     for b in range(n_resamples):
@@ -306,6 +308,19 @@ def bootstrap(
 
 
 Draw = Callable[[int], TransitionCounts]
+
+
+def _telling_sequences(
+    codes: NDArray[np.integer[Any]], offsets: Integers, weight: Floats | None, order: int
+) -> int:
+    """Number of sequences that hold a transition of positive weight."""
+    lengths = np.diff(offsets)
+    target = np.arange(len(codes)) - np.repeat(offsets[:-1], lengths) >= order
+    for back in range(min(order + 1, len(codes))):
+        target[back:] &= codes[: len(codes) - back] >= 0
+    if weight is not None:
+        target &= weight > 0
+    return len(np.unique(np.repeat(np.arange(len(lengths)), lengths)[target]))
 
 
 def _resampled_sequences(
@@ -334,13 +349,19 @@ def _resampled_sequences(
 
 
 def _simulated_pieces(
-    codes: NDArray[np.integer[Any]], offsets: Integers, fitted: TransitionTable, seed: int
+    codes: NDArray[np.integer[Any]],
+    offsets: Integers,
+    fitted: TransitionTable,
+    weight: Floats | None,
+    seed: int,
 ) -> Draw:
     first, lengths = pieces(codes, offsets)
     some = lengths > fitted.order
     first, lengths = first[some], lengths[some]
     begin = codes[first[:, None] + np.arange(fitted.order)].astype(np.int64)
     bounds = np.concatenate([[0], np.cumsum(lengths)])
+    if weight is not None:
+        weight = weight[np.repeat(first - bounds[:-1], lengths) + np.arange(bounds[-1])]
     sampler = ChainSampler(fitted, fitted.contexts)
 
     def draw(b: int) -> TransitionCounts:
@@ -348,7 +369,12 @@ def _simulated_pieces(
             None, lengths, seed, initial_states=begin, first_sequence=b * len(lengths)
         )
         return count_transitions(
-            path, fitted.n_states, order=fitted.order, offsets=bounds, sparse=False
+            path,
+            fitted.n_states,
+            order=fitted.order,
+            offsets=bounds,
+            weight=weight,
+            sparse=False,
         )
 
     return draw
