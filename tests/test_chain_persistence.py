@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ LABELS = {
     "range": np.arange(4),
     "integers": np.array([2, 3, 5, 10**12]),
     "strings": np.array(["a", "bb", "c", "d"]),
+    "dates": np.array(["2020-01-01", "2020-02-01", "2021-01-01", "NaT"], dtype="M8[D]"),
+    "durations": np.arange(4).astype("m8[s]"),
     "objects": np.array(["a", "bb", "c", "d"], dtype=object),
 }
 
@@ -127,7 +130,33 @@ def test_damaged_tables_are_refused(saved, name):
         pyestim.load(saved)
 
 
-def test_labels_of_other_kinds_are_refused(path):
-    chain = MarkovChain().fit(np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]"))
-    with pytest.raises(TypeError, match=r"MarkovChain\.save: expected attribute states_"):
+@pytest.mark.parametrize("dates", [["<i8", "a0"], ["M8[D]", "a1"], ["M8[D]"], [3, 4], "M8[D]"])
+def test_damaged_dates_are_refused(path, dates):
+    MarkovChain().fit(np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]")).save(path)
+    with np.load(path) as file:
+        arrays = dict(file.items())
+    header = json.loads(arrays.pop("header").tobytes())
+    if len(dates) == 2 and isinstance(dates[1], str):
+        dates = [dates[0], {"array": dates[1]}]
+    header["state"]["states_"] = {"dates": dates}
+    np.savez(path, header=np.frombuffer(json.dumps(header).encode(), dtype=np.uint8), **arrays)
+    with pytest.raises(ValueError, match="load: "):
+        pyestim.load(path)
+
+
+@pytest.mark.parametrize(
+    ("X", "kind"),
+    [
+        (np.array([b"a", b"b"]), r"\|S1: bytes_"),
+        (np.array(["a", ("b",)], dtype=object)[1:], "object: tuple"),
+    ],
+)
+def test_labels_of_other_kinds_are_refused(path, X, kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        chain = MarkovChain().fit(X)
+    message = (
+        rf"MarkovChain\.save: expected attribute states_ to hold numbers, .* {kind}\. Turn such"
+    )
+    with pytest.raises(TypeError, match=message):
         chain.save(path)

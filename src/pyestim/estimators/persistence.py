@@ -35,6 +35,8 @@ CLASSES = {
 
 #: Kinds of numpy arrays that go into a file: bool, integers, floats.
 ARRAY_KINDS = "biuf"
+#: Kinds that go into a file as int64, with their unit.
+DATE_KINDS = "mM"
 
 #: What a file that is damaged, foreign or made to annoy may raise while it is read.
 UNREADABLE = (
@@ -174,13 +176,25 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], what: str, owner: str) ->
             name = f"a{len(arrays)}"
             arrays[name] = value
             return {"array": name}
+        if value.dtype.kind in DATE_KINDS:
+            unit = value.dtype.newbyteorder("=").str
+            whole = np.ascontiguousarray(value, dtype=unit).view(np.int64)
+            return {"dates": [unit, _encode(whole, arrays, what, owner)]}
         if value.dtype.kind in "OU" and all(isinstance(item, str) for item in value.flat):
             strings = {"strings" if value.dtype.kind == "O" else "text": value.ravel().tolist()}
             return strings if value.ndim == 1 else {"shaped": [list(value.shape), strings]}
+        raise TypeError(
+            f"{owner}.save: expected {what} to hold numbers, dates or strings, got an array of "
+            f"{value.dtype}: {_kinds(value)}. Turn such labels into strings before the fit."
+        )
     raise TypeError(
         f"{owner}.save: expected {what} to be a number, a string, a list or a numeric array, "
         f"got {type(value).__name__}. Set it to None or to such a value before saving."
     )
+
+
+def _kinds(value: np.ndarray) -> str:
+    return ", ".join(sorted({type(item).__name__ for item in value.flat}))
 
 
 class _Reader:
@@ -243,6 +257,14 @@ class _Reader:
         except ValueError as error:
             raise TypeError(content) from error
 
+    def _dates(self, content: list[Any]) -> np.ndarray:
+        if len(content) != 2:
+            raise TypeError(content)
+        kind, values = np.dtype(content[0]), self.value(content[1])
+        if kind.kind not in DATE_KINDS or values.dtype != np.int64:
+            raise TypeError(content)
+        return np.asarray(values.astype(kind))
+
     def _csr(self, content: list[Any]) -> csr_array:
         try:
             shape, data, indices, indptr = (self.value(item) for item in content)
@@ -265,4 +287,6 @@ class _Reader:
         return Report(**fields)
 
 
-_TAGS = {"float", "list", "tuple", "strings", "text", "shaped", "csr", "array", "report"}
+_TAGS = {
+    *("float", "list", "tuple", "strings", "text", "shaped", "dates", "csr", "array", "report"),
+}
