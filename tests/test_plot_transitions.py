@@ -87,3 +87,10 @@ def test_what_cannot_be_drawn_is_said(chain):
     many = MarkovChain(n_states=40).fit([0, 1])
     with pytest.raises(ValueError, match="at most 30 states"):
         TransitionDisplay.from_estimator(many).plot(kind="graph")
+
+
+def test_dollars_in_labels_are_no_formulas():
+    chain = MarkovChain().fit([r"$\frac$", "5$", r"$\frac$"])
+    for kind in ("heatmap", "graph"):
+        figure = TransitionDisplay.from_estimator(chain).plot(kind=kind).figure_
+        figure.canvas.draw()

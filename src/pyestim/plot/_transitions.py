@@ -159,9 +159,9 @@ class TransitionDisplay:
         ax.set_ylabel("state" if len(self.contexts) == len(self.states) else "past", color=INK)
         n_rows, n_columns = self.transition.shape
         if n_columns <= MOST_LABELS:
-            ax.set_xticks(range(n_columns), [str(label) for label in self.states])
+            ax.set_xticks(range(n_columns), [_plain(label) for label in self.states])
         if n_rows <= MOST_LABELS:
-            ax.set_yticks(range(n_rows), [str(label) for label in self.contexts])
+            ax.set_yticks(range(n_rows), [_plain(label) for label in self.contexts])
         if max(n_rows, n_columns) <= MOST_NUMBERS:
             for (i, j), value in np.ndenumerate(self.transition):
                 ink = "white" if value < 0.6 else "black"  # legible on both ends of the map
@@ -194,12 +194,17 @@ class TransitionDisplay:
                 at = _beside(places[i], places[j], radii[i])
                 _note(ax, at, f"{self.transition[i, j]:.2f}")
         for place, radius, label in zip(places, radii, self.states, strict=True):
-            _node(ax, place, radius, str(label))
+            _node(ax, place, radius, _plain(label))
         reach = CIRCLE + 3.2 * NODE * crowd
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         ax.set_axis_off()
         what = "" if self.stationary is None else "; area of a state: its long-run share"
         ax.set_title(f"width of an arrow: probability{what}", color=INK, fontsize="medium")
+
+
+def _plain(label: Any) -> str:
+    """A label as text that matplotlib does not read as a formula."""
+    return str(label).replace("$", r"\$")
 
 
 def _beside(start: Array, end: Array, radius: float) -> Array:
