@@ -295,7 +295,10 @@ EYE = np.eye(2)
     [
         ({"transition": [[0.5, 0.4], [0, 1]]}, r"got the sum 0\.9 in row 0"),
         ({"transition": [[1.5, -0.5], [0, 1]]}, r"none negative .* got -0\.5"),
-        ({"transition": [[np.nan, 1], [0, 1]]}, "transition must hold probabilities, .* got nan"),
+        (
+            {"transition": [[np.nan, 1], [0, 1]]},
+            "transition must hold probabilities, .* the sum nan in row 0",
+        ),
         ({"transition": [[0, 1], [np.inf, 1]]}, "got the sum inf in row 1"),
         ({"transition": [[np.inf, -np.inf], [0, 1]]}, "none negative .* got -inf"),
         ({"transition": csr_array([[0.0, 0.0], [0.0, 1.0]])}, "got the sum 0 in row 0"),

@@ -471,7 +471,7 @@ EYE2 = np.eye(2)
         (np.ones(3), "square"),
         (np.array([[0.5, 0.4], [0.5, 0.5]]), r"got the sum 0\.9 in row 0"),
         (np.array([[1.5, -0.5], [0.5, 0.5]]), r"none negative .* got -0\.5"),
-        (np.array([[np.nan, 1.0], [0.5, 0.5]]), "must hold probabilities, .* got nan"),
+        (np.array([[np.nan, 1.0], [0.5, 0.5]]), "must hold probabilities, .* the sum nan in row 0"),
         (TransitionTable(csr_array(EYE2), np.array([0.0, -0.1])), r"none negative .* got -0\.1"),
         (csr_array(np.array([[0.5, 0.0], [0.5, 0.5]])), "row 0"),
         (TransitionTable(np.ones((1, 1)), None, np.zeros((1, 2), dtype=int)), "order 1 is needed"),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 
-from pyestim.models.chain_tables import Floats, TransitionTable, canonical, check_rows
+from pyestim.models.chain_tables import Floats, TransitionTable, canonical, fault_of_rows
 
 Matrix = Any  # ndarray, csr_array or TransitionTable
 
@@ -76,5 +76,7 @@ def chain_matrix(matrix: Matrix) -> ChainMatrix:
     held: Any = canonical(matrix) if issparse(matrix) else np.asarray(matrix, dtype=np.float64)
     if held.ndim != 2 or held.shape[0] != held.shape[1] or held.shape[0] == 0:
         raise ValueError(f"a transition matrix must be square, got shape {held.shape}")
-    check_rows(held, rest, "a transition matrix")
+    fault = fault_of_rows(held, rest)
+    if fault:
+        raise ValueError(f"a transition matrix {fault}")
     return ChainMatrix(held, rest)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse
 
 from pyestim import _core
-from pyestim.models.chain_tables import canonical, check_rows
+from pyestim.models.chain_tables import canonical, fault_of_rows
 
 __all__ = ["ChainSampler", "simulate"]
 
@@ -65,7 +65,9 @@ def _parts(transition: Any) -> tuple[Any, Float | None]:
     if unseen is not None:
         unseen = np.ascontiguousarray(unseen, dtype=np.float64)
         _require(unseen.shape == shape[:1], "unseen", "have one value per row", unseen.shape)
-    check_rows(matrix, unseen, "simulate: transition", tolerance=SUM_TOLERANCE)
+    fault = fault_of_rows(matrix, unseen, SUM_TOLERANCE)
+    if fault:
+        raise ValueError(f"simulate: transition {fault}.")
     return matrix, unseen
 
 

@@ -34,33 +34,36 @@ def canonical(matrix: Any) -> csr_array:
     return matrix
 
 
-def check_rows(
-    matrix: Any, unseen: Floats | None, what: str, *, tolerance: float = ROW_TOLERANCE
-) -> None:
-    """Refuse a matrix (R, k) whose rows are not probabilities.
+def fault_of_rows(
+    matrix: Any, unseen: Floats | None, tolerance: float = ROW_TOLERANCE
+) -> str | None:
+    """What is wrong with a matrix (R, k) whose rows are not probabilities, in words.
 
     Parameters
     ----------
     matrix : ndarray or canonical csr_array of shape (R, k)
     unseen : ndarray of shape (R,) or None
         Probability of each cell of the row that a sparse matrix does not hold.
-    what : str
-        Name of the matrix in the error.
     tolerance : float
         By how much the sum of a row may miss one.
+
+    Returns
+    -------
+    str or None
+        It follows the name of the matrix: "must ..., got ...". None where nothing is wrong.
     """
-    expected = f"{what} must hold probabilities, none negative and each row with the sum 1"
+    expected = "must hold probabilities, none negative and each row with the sum 1"
     for values in (matrix.data if issparse(matrix) else matrix, unseen):
-        smallest = 0.0 if values is None else values.min(initial=0.0)
-        if not smallest >= 0.0:
-            raise ValueError(f"{expected}, got {smallest:.9g}.")
+        if values is not None and values.min(initial=0.0) < 0.0:
+            return f"{expected}, got {values.min():.9g}"
     sums = np.asarray(matrix.sum(axis=1)).reshape(-1)
     if unseen is not None:
         sums = sums + unseen * (matrix.shape[1] - np.diff(matrix.indptr))
-    wrong = ~(np.abs(sums - 1.0) <= tolerance)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(f"{expected}, got the sum {sums[row]:.9g} in row {row}.")
+    wrong = ~(np.abs(sums - 1.0) <= tolerance)  # also where the sum is NaN
+    if not wrong.any():
+        return None
+    row = int(wrong.argmax())
+    return f"{expected}, got the sum {sums[row]:.9g} in row {row}"
 
 
 @dataclass(frozen=True)
