@@ -90,7 +90,9 @@ def test_bad_lengths(lengths, message):
         ([0, 0, 0, 0], "zero for every row"),
         ([1, np.nan, 1, 1], "contains NaN"),
         ([1, np.inf, 1, 1], "contains infinity"),
-        (["a"] * 4, "could not convert"),
+        (["a"] * 4, r"MarkovChain: sample_weight must hold numbers, got .*could not convert"),
+        (["a"], r"MarkovChain: sample_weight must hold numbers, got \['a'\]"),
+        ([1j] * 4, r"MarkovChain: sample_weight must hold numbers, got .*complex"),
     ],
 )
 def test_bad_weights(weight, message):
@@ -121,6 +123,7 @@ BAD_ARGUMENTS = [
         ([0.5, 0.6], "with the sum 1"),
         ([1.5, -0.5], "one probability for each"),
         ([np.nan, 1], "one probability for each"),
+        ("abc", "hold numbers, got 'abc'"),
         ([1.0, 0.0], "positive for every state that occurs"),
     ],
 )
@@ -220,6 +223,38 @@ def test_partial_fit_of_another_kind_of_chain():
         chain = MarkovChain().fit(first)
         with pytest.raises(TypeError, match="partial_fit expects labels that can be sorted"):
             chain.partial_fit(second)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        ("x", "must hold numbers, got 'x'"),
+        (0.5, r"must have rows and columns, got shape \(\)"),
+        ([0.5, 0.5], r"must have rows and columns, got shape \(2,\)"),
+        (np.empty((0, 0)), r"must have rows and columns, got shape \(0, 0\)"),
+        ([[0.5, 0.5], [1]], "must hold numbers, got"),
+        ([[1.5, -0.5], [0, 1]], r"none negative and each row with the sum 1, got -0\.5\."),
+    ],
+)
+def test_bad_matrices_set_by_hand(matrix, message):
+    chain = MarkovChain()
+    chain.transition_matrix_ = matrix
+    for ask in (chain.predict, chain.sample):
+        with pytest.raises(ValueError, match=f"MarkovChain: transition_matrix_ .*{message}"):
+            ask([0] if ask == chain.predict else 2)
+
+
+def test_bad_probabilities_of_cells_that_are_not_stored():
+    chain = MarkovChain(sparse=True).fit([0, 1, 0])
+    for unseen in ("x", [0.0, 0.0, 0.0], -1e-3):
+        chain.unseen_proba_ = unseen
+        with pytest.raises(ValueError, match=r"MarkovChain: (unseen_proba_|.*none negative)"):
+            chain.predict([0])
+
+
+def test_targets_are_named_in_one_sentence():
+    with pytest.raises(ValueError, match=r"states_, 0, 1, got \[\]\.$"):
+        MarkovChain().fit([0, 1, 0]).hitting_times([])
 
 
 def test_sentences_have_one_form():

@@ -156,6 +156,25 @@ def test_simulated_risk_compares_rules_on_the_same_paths():
     assert abs(own.risk - other.risk) < 6 * (own.standard_error + other.standard_error)
 
 
+def test_the_order_alpha_of_a_simulation():
+    """The rule of order a adds a / 2, and the loss of order 2 is half of chi-square."""
+    chain = MarkovChain(random_state=1)
+    asked = {"n": 200, "transition_matrix": TRUTH, "n_repeats": 20, "alpha": 2.0}
+    named, number = chain.simulate_risk(**asked, loss="alpha", smoothing=["minimax-alpha", 1.0])
+    assert named.risk == number.risk
+    half = chain.simulate_risk(**asked, loss="chi-square", smoothing=1.0).risk / 2
+    np.testing.assert_allclose(named.risk, half, rtol=1e-12)  # two formulas of one sum
+
+
+def test_weights_leave_the_bootstrap_its_width(X, chain):
+    asked = {"method": "bootstrap", "X": X, "n_resamples": 20}
+    found = chain.conf_int(**asked, sample_weight=np.ones(len(X)))
+    np.testing.assert_array_equal(found.lower, chain.conf_int(**asked).lower)
+    assert (found.upper > found.lower).all()
+    with pytest.raises(ValueError, match=r"conf_int: kind='sequences' expects at least 2"):
+        chain.conf_int(**asked, kind="sequences")
+
+
 def test_simulated_risk_of_a_fitted_chain(chain):
     chain.simulate_risk(50, n_repeats=10, start=chain.start_proba_)
     found = chain.simulate_risk(50, smoothing=0.5, n_repeats=10)
@@ -180,6 +199,11 @@ def test_simulated_risk_of_a_fitted_chain(chain):
             {"transition_matrix": [[0.5, 0.6], [0.5, 0.5]]},
             r"simulate_risk: .* got the sum 1\.1 in row 0\.$",
         ),
+        ({"start": [1.5, -0.5]}, r"simulate_risk: start must .* got \[1\.5, -0\.5\]\.$"),
+        ({"start": [[0.5], "a"]}, "start must hold numbers"),
+        ({"smoothing": []}, r"smoothing must be at least one rule, got \[\]"),
+        ({"alpha": 0}, "alpha must be a number above 0, got 0"),
+        ({"transition_matrix": "abc"}, "transition_matrix must hold numbers, got 'abc'"),
         ({"transition_matrix": [[1.0, 0.0], [0.0, 1.0]]}, "simulate_risk: .* 2 closed classes"),
     ],
 )

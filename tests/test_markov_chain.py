@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import slow_chain as slow
@@ -149,7 +151,7 @@ def test_a_state_that_is_alone_is_a_state():
     assert chain.states_.tolist() == [0, 1, 2]
     np.testing.assert_array_equal(chain.counts_, [[0, 1, 0], [1, 0, 0], [0, 0, 0]])
     np.testing.assert_array_equal(chain.transition_matrix_[2], np.full(3, 1 / 3))
-    assert "1 of 3 rows were never seen" in str(chain.report_)
+    assert "1 of 3 states were never seen" in str(chain.report_)
     assert MarkovChain(order=2).fit([5, 7, 9, 9, 9], lengths=[2, 3]).states_.tolist() == [5, 7, 9]
 
 
@@ -302,3 +304,34 @@ def test_read_only_rows_and_weights(codes, order):
         array.setflags(write=False)
     chain = MarkovChain(order=order).fit(codes, sample_weight=weight)
     np.testing.assert_array_equal(chain.counts_, MarkovChain(order=order).fit(codes).counts_)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "row", "sentence"),
+    [
+        ({}, [1 / 3, 1 / 3, 1 / 3], "their rows of the transition matrix are uniform."),
+        ({"reversible": True}, [0, 1, 0], "returns from them by the flow .* uniform where none"),
+        (
+            {"reversible": True, "stationary_distribution": [0.25, 0.5, 0.25]},
+            [0, 1, 0],
+            "returns from them by the flow .* stays in them where none does",
+        ),
+    ],
+)
+def test_what_the_report_says_of_states_that_were_never_left(arguments, row, sentence):
+    chain = MarkovChain(**arguments).fit([0, 1, 0, 1, 2])
+    np.testing.assert_allclose(chain.transition_matrix_[2], row, atol=1e-8)
+    (line,) = chain.report_.diagnosis
+    assert re.match(f"1 of 3 states were never seen to be left: .*{sentence}", line)
+
+
+def test_what_the_report_says_where_nothing_was_counted():
+    given = {"reversible": True, "stationary_distribution": [0.5, 0.5]}
+    for arguments, matrix, sentence in (
+        ({}, np.full((2, 2), 0.5), "is uniform"),
+        ({"reversible": True}, np.full((2, 2), 0.5), "is uniform"),
+        (given, np.eye(2), "stays in every state"),
+    ):
+        with pytest.warns(UserWarning, match=sentence):
+            chain = MarkovChain(n_states=2, **arguments).fit([0])
+        np.testing.assert_array_equal(chain.transition_matrix_, matrix)

@@ -49,6 +49,10 @@ def number(least: float) -> Rule:
     )
 
 
+#: A finite number above zero.
+POSITIVE = Rule(lambda v: number(0.0).holds(v) and bool(v > 0), "a number above 0")
+
+
 def one_of(*choices: Any) -> Rule:
     """Return the rule of a value among ``choices``."""
     names = ", ".join(repr(choice) for choice in choices)
@@ -234,6 +238,11 @@ def shown(value: Any) -> str:
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def reworded(error: Exception) -> str:
+    """Message of a layer below, for a sentence that has its own beginning and end."""
+    return str(error).removeprefix("simulate: ").rstrip(".")
 
 
 def describe(array: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 from pyestim.estimators._base import Array, Estimator, Rule, integer, number, one_of, shown
@@ -15,11 +15,8 @@ from pyestim.estimators._labels import Labels, are_distinct, is_range, placed
 from pyestim.estimators._sequences import one_column, row_weights, sequence_offsets
 from pyestim.models.chain_prefix import Prefixes
 from pyestim.models.chain_smoothing import RULES as SMOOTHING
-from pyestim.models.chain_tables import TransitionTable
+from pyestim.models.chain_tables import ROW_TOLERANCE, TransitionTable, canonical, fault_of_rows
 from pyestim.models.transition_counts import TransitionCounts
-
-#: How far the sum of a row of probabilities that was given may be from one.
-SUM_TOLERANCE = 1e-8
 
 _PSEUDO_COUNT = number(0.0)
 
@@ -107,6 +104,9 @@ class ChainBase(Estimator):
     ) -> tuple[NDArray[np.int64], Array | None]:
         """Where sequences begin, and the weights of the rows."""
         offsets = sequence_offsets(lengths, n, self._name)
+        if sample_weight is not None:
+            sample_weight = self._numbers(sample_weight, "sample_weight")
+            sample_weight = sample_weight if sample_weight.ndim else float(sample_weight)
         weight = self._weights(row_weights(sample_weight, n, offsets), n)
         if offsets is None:
             offsets = np.array([0, n], dtype=np.int64)
@@ -151,27 +151,27 @@ class ChainBase(Estimator):
 
     @property
     def _n_columns(self) -> int:
-        """Columns of the matrix; an error where it is none."""
-        shape = np.shape(self._matrix())
-        if len(shape) == 2 and shape[1] > 0:
-            return int(shape[1])
-        raise ValueError(
-            f"{self._name}: transition_matrix_ must have rows and columns, got shape {shape}."
-        )
+        return int(self._matrix().shape[1])
 
     def _matrix(self) -> Any:
         """The transition matrix as float64, dense or CSR with sorted columns."""
-        if not issparse(self.transition_matrix_):
-            return self._numbers(self.transition_matrix_, "transition_matrix_")
-        matrix = csr_array(self.transition_matrix_, dtype=np.float64)
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()
-            matrix.sum_duplicates()
+        matrix: Any = self.transition_matrix_
+        if issparse(matrix):
+            matrix = canonical(matrix)
+        else:
+            matrix = self._numbers(matrix, "transition_matrix_")
+        if matrix.ndim != 2 or matrix.shape[1] == 0:
+            raise ValueError(
+                f"{self._name}: transition_matrix_ must have rows and columns, got shape "
+                f"{matrix.shape}."
+            )
         return matrix
 
     def _numbers(self, value: Any, what: str) -> Array:
         """What an argument or attribute holds, as float64."""
         try:
+            if np.iscomplexobj(value):
+                raise TypeError("they are complex")
             return np.asarray(value, dtype=np.float64)
         except (ValueError, TypeError) as error:
             raise ValueError(
@@ -234,7 +234,9 @@ class ChainBase(Estimator):
                 )
             unseen = np.broadcast_to(unseen, matrix.shape[:1])
         self._check_shape(matrix, contexts)
-        self._check_rows(matrix, unseen)
+        fault = fault_of_rows(matrix, unseen)
+        if fault is not None:
+            raise ValueError(f"{self._name}: transition_matrix_ {fault}.")
         return TransitionTable(matrix, unseen, contexts)
 
     def _check_shape(self, matrix: Any, contexts: NDArray[np.int64] | None) -> None:
@@ -266,32 +268,13 @@ class ChainBase(Estimator):
                 "rows of transition_matrix_."
             )
 
-    def _check_rows(self, matrix: Any, unseen: Array | None) -> None:
-        values = matrix.data if unseen is not None else matrix
-        total = np.asarray(matrix.sum(axis=1)).reshape(-1)
-        if unseen is not None:
-            total = total + unseen * (matrix.shape[1] - np.diff(matrix.indptr))
-        lowest = min(values.min(initial=0.0), 0.0 if unseen is None else unseen.min(initial=0.0))
-        if lowest < 0.0:
-            raise ValueError(
-                f"{self._name}: transition_matrix_ must hold probabilities, none negative and "
-                f"each row with the sum 1, got {lowest:.9g}."
-            )
-        bad = ~(np.abs(total - 1.0) <= SUM_TOLERANCE)  # also where the sum is NaN
-        if bad.any():
-            row = int(bad.argmax())
-            raise ValueError(
-                f"{self._name}: transition_matrix_ must hold probabilities, none negative and "
-                f"each row with the sum 1, got the sum {total[row]:.9g} in row {row}."
-            )
-
     def _start(self) -> Array:
         """Distribution of the first state: uniform where none was given."""
         k = len(self._states)
         if not hasattr(self, "start_proba_"):
             return np.full(k, 1.0 / k)
         start = self._numbers(self.start_proba_, "start_proba_")
-        if start.shape != (k,) or not (start >= 0).all() or abs(start.sum() - 1) > SUM_TOLERANCE:
+        if start.shape != (k,) or not (start >= 0).all() or abs(start.sum() - 1) > ROW_TOLERANCE:
             raise ValueError(
                 f"{self._name}: start_proba_ must hold {k} probabilities with the sum 1, got "
                 f"{shown(start)} with the sum {start.sum():.9g}."

@@ -13,19 +13,22 @@ from sklearn.exceptions import ConvergenceWarning
 from pyestim.engine.progress import Talk
 from pyestim.engine.report import Outcome, Report
 from pyestim.estimators._base import Array, shown
-from pyestim.estimators._chain_base import SUM_TOLERANCE
 from pyestim.estimators._chain_count import ChainCounting
 from pyestim.estimators._labels import Labels, is_range
-from pyestim.models.chain import frequencies
+from pyestim.models.chain import frequencies, never_left
 from pyestim.models.chain_reversible import reversible_mle
 from pyestim.models.chain_smoothing import smoothed
-from pyestim.models.chain_tables import TransitionTable
+from pyestim.models.chain_tables import ROW_TOLERANCE, TransitionTable
 from pyestim.models.transition_counts import TransitionCounts
 
-NO_TRANSITION = (
-    "X holds no transition: every row of transition_matrix_ is uniform. Pass sequences of more "
-    "than {order} known rows."
-)
+NO_TRANSITION = "X holds no transition: {then}. Pass sequences of more than {order} known rows."
+UNIFORM = "every row of transition_matrix_ is uniform"
+#: With a given stationary distribution: uniform rows would not be reversible.
+IDENTITY = "transition_matrix_ stays in every state"
+#: What the rows of states that were never left are in reversible chains.
+RETURNING = "the chain returns from them by the flow by which it arrives"
+RETURNING_UNIFORM = f"{RETURNING}, and their rows are uniform where none does"
+RETURNING_IDENTITY = f"{RETURNING}, and stays in them where none does"
 
 
 class Estimate(NamedTuple):
@@ -85,8 +88,7 @@ class ChainFitting(ChainCounting):
                 stacklevel=3,
             )
         if not total:
-            text = NO_TRANSITION.format(order=self.order)
-            warnings.warn(f"{self._name}: {text}", UserWarning, stacklevel=3)
+            warnings.warn(f"{self._name}: {report.diagnosis[0]}", UserWarning, stacklevel=3)
 
     def _estimated(self, counts: TransitionCounts) -> Estimate:
         if not self.reversible:
@@ -109,8 +111,8 @@ class ChainFitting(ChainCounting):
     def _fixed_stationary(self, k: int) -> Array | None:
         if self.stationary_distribution is None:
             return None
-        pi: Array = np.asarray(self.stationary_distribution, dtype=np.float64)
-        if pi.shape != (k,) or not (pi >= 0.0).all() or not abs(pi.sum() - 1.0) <= SUM_TOLERANCE:
+        pi = self._numbers(self.stationary_distribution, "stationary_distribution")
+        if pi.shape != (k,) or not (pi >= 0.0).all() or not abs(pi.sum() - 1.0) <= ROW_TOLERANCE:
             raise ValueError(
                 f"{self._name}: stationary_distribution must hold one probability for each of the "
                 f"{k} states, in the order of states_, with the sum 1, got {shown(pi)}."
@@ -118,15 +120,15 @@ class ChainFitting(ChainCounting):
         return np.asarray(pi / pi.sum())
 
     def _diagnosed(self, counts: TransitionCounts) -> tuple[str, ...]:
+        fixed = self.stationary_distribution is not None
         if not counts.total:
-            return (NO_TRANSITION.format(order=self.order),)
-        empty = int(np.count_nonzero(counts.row_sums == 0))
-        if not empty:
-            return ()
-        return (
-            f"{empty} of {len(counts.row_sums)} rows were never seen to be left: their "
-            "probabilities are uniform.",
-        )
+            then = IDENTITY if fixed else UNIFORM
+            return (NO_TRANSITION.format(order=self.order, then=then),)
+        what = "states" if counts.contexts is None else "contexts"
+        if not self.reversible:
+            return never_left(counts.row_sums, what)
+        then = RETURNING_IDENTITY if fixed else RETURNING_UNIFORM
+        return never_left(counts.row_sums, what, then)
 
     def _publish(self, table: TransitionTable, counts: TransitionCounts, states: Labels) -> None:
         for name in ("unseen_proba_", "contexts_"):

@@ -6,7 +6,16 @@ from typing import Any
 
 from sklearn.base import clone
 
-from pyestim.estimators._base import Array, Rule, integer, number, one_of, random_numbers, shown
+from pyestim.estimators._base import (
+    POSITIVE,
+    Array,
+    Rule,
+    integer,
+    one_of,
+    random_numbers,
+    reworded,
+    shown,
+)
 from pyestim.estimators._chain_fit import ChainFitting
 from pyestim.estimators._chain_summary import summarise
 from pyestim.estimators._summary import Summary
@@ -14,7 +23,6 @@ from pyestim.models import chain_inference as inference
 from pyestim.models.chain_inference import Intervals
 from pyestim.models.chain_orders import OrderTest, order_test
 
-POSITIVE = Rule(lambda v: number(0.0).holds(v) and bool(v > 0), "a number above 0")
 LEVEL = Rule(lambda v: POSITIVE.holds(v) and bool(v < 1), "a number between 0 and 1")
 METHOD = one_of("asymptotic", "wald", "dirichlet", "bootstrap")
 KIND = one_of("auto", "sequences", "parametric")
@@ -98,7 +106,8 @@ class ChainInference(ChainFitting):
         prior : float, default=0.5
             Parameter of the Dirichlet prior; 1/2 is Jeffreys'.
         kind : {"auto", "sequences", "parametric"}
-            Bootstrap of whole sequences, or of paths of the fitted chain; "auto": sequences from
+            Bootstrap of whole sequences, of which two must hold a transition; or of paths of the
+            fitted chain, as long as the sequences and with their weights. "auto": sequences from
             30 on.
         n_resamples : int, default=1000
             Fits of the bootstrap.
@@ -108,7 +117,9 @@ class ChainInference(ChainFitting):
         Returns
         -------
         intervals : Intervals
-            ``lower`` and ``upper``, of the shape of ``transition_matrix_``.
+            ``lower`` and ``upper``, of the shape of ``transition_matrix_``. Of cells that a sparse
+            matrix does not hold ``unseen_upper`` is the upper end; the lower one is taken for zero,
+            where Dirichlet intervals of a dense matrix have a tiny positive one.
 
         Examples
         --------
@@ -226,5 +237,5 @@ class ChainInference(ChainFitting):
                 seed=int(random_numbers(seed).randint(0, 2**31 - 1)),
             )
         except ValueError as error:
-            raise ValueError(f"{self._name}: conf_int: {error}.") from error
+            raise ValueError(f"{self._name}: conf_int: {reworded(error)}.") from error
         return found.intervals

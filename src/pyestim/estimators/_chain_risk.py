@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from pyestim.estimators._base import Rule, integer, one_of, random_numbers, shown
+from pyestim.estimators._base import (
+    POSITIVE,
+    Rule,
+    integer,
+    one_of,
+    random_numbers,
+    reworded,
+    shown,
+)
 from pyestim.estimators._chain_base import RULES, ChainBase
 from pyestim.models import chain_risk as risk
 from pyestim.models.chain_risk import Risk
@@ -22,6 +28,7 @@ class ChainRisk(ChainBase):
         *,
         smoothing: Any = None,
         loss: str = risk.PREDICTION,
+        alpha: float = 0.5,
         n_repeats: int = 1000,
         start: Any = "stationary",
         random_state: Any = None,
@@ -40,6 +47,9 @@ class ChainRisk(ChainBase):
             What a forecast of the next state loses, ``sum p log(p / q)`` for the row of the last
             state; or "kl", "chi-square", "hellinger", "alpha", "l2": the largest divergence of a
             row of the estimate.
+        alpha : float, default=0.5
+            Order of the loss "alpha", above 0, and the one that "minimax-alpha" is meant for here.
+            In a fit that rule has the order 1/2; a number ``alpha / 2`` is the rule for others.
         n_repeats : int, default=1000
             Paths.
         start : "stationary" or array-like of shape (k,)
@@ -72,6 +82,8 @@ class ChainRisk(ChainBase):
         checks: list[tuple[str, Any, Rule]] = [
             ("n", n, integer(2)),
             ("n_repeats", n_repeats, integer(2)),
+            ("alpha", alpha, POSITIVE),
+            ("smoothing", rules, Rule(bool, "at least one rule")),
         ]
         checks += [("loss", loss, one_of(*risk.LOSSES))]
         checks += [("smoothing", rule, RULES["smoothing"]) for rule in rules]
@@ -89,17 +101,18 @@ class ChainRisk(ChainBase):
                 int(n),
                 loss=loss,
                 n_repeats=int(n_repeats),
-                start=start if isinstance(start, str) else np.asarray(start, dtype=np.float64),
+                alpha=float(alpha),
+                start=start if isinstance(start, str) else self._numbers(start, "start"),
                 seed=int(random_numbers(seed).randint(0, 2**31 - 1)),
             )
         except ValueError as error:
-            raise ValueError(f"{self._name}: simulate_risk: {error}.") from error
+            raise ValueError(f"{self._name}: simulate_risk: {reworded(error)}.") from error
         answer: Risk | list[Risk] = found if several else found[0]
         return answer
 
     def _true_chain(self, transition_matrix: Any) -> Any:
         if transition_matrix is not None:
-            return np.asarray(transition_matrix, dtype=np.float64)
+            return self._numbers(transition_matrix, "transition_matrix")
         table = self._table()
         if table.order != 1:
             raise ValueError(

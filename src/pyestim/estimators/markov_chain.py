@@ -27,13 +27,15 @@ class MarkovChain(ChainInference, ChainPrediction, ChainSampling, ChainStructure
         Rule for the probabilities: relative frequencies; a number is added to every count
         ("laplace": 1, "krichevsky-trofimov": 1/2); "minimax-l2", "minimax-kl",
         "minimax-chi-square", "minimax-hellinger" and "minimax-alpha" for estimation under that
-        loss; "adaptive" for prediction. A row that was never seen is uniform under every rule.
+        loss, that of "minimax-alpha" of order 1/2 (a number a / 2 is the rule for the order a);
+        "adaptive" for prediction. A row that was never seen is uniform under every rule.
     n_states : int, optional
         The states are 0 .. n_states - 1. By default they are the labels that occur.
     reversible : bool, default=False
-        Maximise over chains that satisfy detailed balance.
+        Maximise over chains that satisfy detailed balance. From a state that was never left the
+        chain then returns by the flow by which it arrives.
     stationary_distribution : array-like of shape (k,), optional
-        Held fixed; needs ``reversible=True``.
+        Held fixed; needs ``reversible=True``. The chain stays in a state that does not occur.
     sparse : {"auto", True, False}, default="auto"
         Whether the tables hold only what occurred; "auto": above 3000 states.
     random_state : int, RandomState or None, default=None

@@ -105,13 +105,17 @@ class ChainModel:
 
     def diagnose(self, params: ChainParams, stats: Stats) -> tuple[str, ...]:
         """Say which states were never left."""
-        n_unseen = int(np.count_nonzero(stats["counts"].sum(axis=1) == 0.0))
-        if not n_unseen:
-            return ()
-        return (
-            f"{n_unseen} of {self.n_states} states were never seen to be left: their rows of the "
-            "transition matrix are uniform.",
-        )
+        return never_left(stats["counts"].sum(axis=1), "states")
+
+
+def never_left(
+    row_sums: Vector, what: str, then: str = "their rows of the transition matrix are uniform"
+) -> tuple[str, ...]:
+    """Sentence about the rows without transitions, if there are any."""
+    n_empty = int(np.count_nonzero(row_sums == 0.0))
+    if not n_empty:
+        return ()
+    return (f"{n_empty} of {len(row_sums)} {what} were never seen to be left: {then}.",)
 
 
 def frequencies(counts: Vector) -> Vector:

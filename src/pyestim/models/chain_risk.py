@@ -12,7 +12,7 @@ from pyestim.models.chain_matrix import chain_matrix
 from pyestim.models.chain_simulate import ChainSampler
 from pyestim.models.chain_smoothing import rule_of, smoothed
 from pyestim.models.chain_structure import stationary
-from pyestim.models.chain_tables import Floats
+from pyestim.models.chain_tables import ROW_TOLERANCE, Floats
 from pyestim.models.divergences import DIVERGENCES, divergence
 from pyestim.models.transition_counts import TransitionCounts, count_transitions
 
@@ -154,6 +154,8 @@ def _start(truth: Floats, start: Any) -> Floats:
         raise ValueError(
             f"start must be a state from 0 to {k - 1} or {k} probabilities, got {start!r}"
         )
+    if not ((law >= 0).all() and abs(law.sum() - 1) <= ROW_TOLERANCE):
+        raise ValueError(f"start must hold probabilities with the sum 1, got {law.tolist()}")
     return law
 
 
