@@ -66,6 +66,9 @@ def test_bad_kinds_of_rows(X, message):
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
+        # Sums that wrap to the right one.
+        (np.array([2**64 - 3, 8], dtype=np.uint64), "must sum to the 5 rows of X, got 18446744"),
+        ([2**62] * 4 + [5], "must sum to the 5 rows of X, got 4611686"),
         ([2, 2], "sum to the 5 rows of X, got a sum of 4 over 2 sequences"),
         ([2, 4], "got a sum of 6 over 2 sequences"),
         ([], "integers of at least 0"),
@@ -101,7 +104,11 @@ def test_bad_weights(weight, message):
 
 
 BAD_ARGUMENTS = [
-    ("order", 0, "order must be an integer of at least 1, got 0"),
+    ("order", 0, "order must be an integer of at least 1 and at most 2\\^30, got 0"),
+    ("order", 2**31, "order must be an integer of at least 1 and at most 2\\^30, got 2147483648"),
+    ("order", 2**70, "order must be an integer of at least 1 and at most 2\\^30"),
+    ("n_states", 2**31, "n_states must be None or an integer of at least 1 and at most 2\\^30"),
+    ("n_states", 2**70, "n_states must be None or an integer of at least 1 and at most 2\\^30"),
     ("order", 1.0, "order must be an integer of at least 1"),
     ("smoothing", "best", "smoothing must be a number of at least 0 or one of 'mle', 'laplace'"),
     ("smoothing", -1, "smoothing must be a number"),

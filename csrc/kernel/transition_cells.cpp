@@ -136,10 +136,6 @@ bool comes_back(const In* x, const TransitionCellsJob& job) {
   return 2 * hits > keys;
 }
 
-bool uses_cache(const TransitionCellsJob& job) {
-  return with_codes(job.codes, [&](const auto* x) { return comes_back(x, job); });
-}
-
 // ---- sorting
 // -------------------------------------------------------------------------------------------------------------
 
@@ -199,17 +195,18 @@ int64_t capacity_of(const TransitionCellsJob& job) {
   return (job.stop - job.start + (1 << cache_bits) + alignment) / alignment * alignment;
 }
 
+// For lists with counts, whether they will be needed or not: the rows may be in memory that others write, and a second
+// look at them might tell something else.
 int64_t scratch_bytes(const void* job) {
-  const bool counted = uses_cache(job_of(job));
   const int64_t key = largest_key(job_of(job)) >> 32 == 0 ? 4 : 8;
-  return 2 * capacity_of(job_of(job)) * (key + (counted ? 4 : 0));
+  return 2 * capacity_of(job_of(job)) * (key + 4);
 }
 
 double item_flops(const void* job) { return 64.0 * double(job_of(job).stop - job_of(job).start); }
 
 template <class Key, class In>
 void count_cells(const In* x, const TransitionCellsJob& job, void* scratch) {
-  const bool counted = uses_cache(job);
+  const bool counted = comes_back(x, job);
   char* at = static_cast<char*>(scratch);
   List<Key> list = carve_list<Key>(at, capacity_of(job), counted);
   const List<Key> spare = carve_list<Key>(at, capacity_of(job), counted);

@@ -135,24 +135,16 @@ bool count_keys(const In* x, const TransitionJob& job, int64_t row, const Lane& 
   alignas(alignment) uint8_t buffer[block_rows + 2 * alignment];
   const uint32_t k = uint32_t(job.n_states);
   if (!has_own_table(job)) {
-    if (!window_keys(x + row, job.plan.width, k, key)) return false;
+    if (!window_keys(x + row, job.plan.width, k, n_keys(job), key)) return false;
     tally<block_rows>(job.plan.order, key, lane.keys, n_keys(job));
     return true;
   }
-  const uint8_t* bytes = buffer;
-  if constexpr (sizeof(In) == 1) {
-    // Key functions read a little further than the block.
-    if (row + block_rows + 4 > job.codes.n) return false;
-    if (!bytes_are_states(x + row, k)) return false;
-    bytes = reinterpret_cast<const uint8_t*>(x + row - 1);
-  } else if (!as_bytes(x + row, k, buffer)) {
-    return false;
-  }
+  if (!as_bytes(x + row, k, buffer)) return false;
   if (job.plan.width == 3) {
-    keys_of_3(bytes, k, key);
+    keys_of_3(buffer, k, key);
     tally<block_rows / 2>(job.plan.order, key, lane.keys, n_keys(job));
   } else {
-    keys_of_5(bytes, k, key);
+    keys_of_5(buffer, k, key);
     tally<block_rows / 4>(job.plan.order, key, lane.keys, n_keys(job));
   }
   return true;
@@ -243,8 +235,9 @@ void take_back(const In* x, const TransitionJob& job, int64_t row) {
   int64_t key = 0;
   if (row < job.order) return;
   for (int64_t i = row - job.order; i <= row; ++i) {
-    if (x[i] < 0) return;
-    key = key * job.n_states + int64_t(x[i]);
+    const int64_t state = int64_t(x[i]);
+    if (state < 0 || state >= job.n_states) return;
+    key = key * job.n_states + state;
   }
   --job.counts[key];
 }

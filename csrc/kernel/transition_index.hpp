@@ -2,15 +2,16 @@
 //
 // Include inside the namespace of the level, after math/pack.hpp. A key of 3 or 5 states stands for 2 or 4 transitions
 // at once: where k^3 or k^5 counters fit in the cache, this divides the additions to memory, which are what counting
-// costs. Every function tells whether all states are in 0 .. k - 1; keys of others mean nothing.
+// costs. Every function tells whether all states are in 0 .. k - 1; keys of others mean nothing. Others may write to x
+// meanwhile: a key of states that were found good is below the number of keys whatever x held at a second look.
 #pragma once
 
 constexpr int block_rows = 1024;
 
-// Keys of the windows that end in rows [0, block_rows) of x; there are width - 1 rows before.
+// Keys of the windows that end in rows [0, block_rows) of x; there are width - 1 rows before. n_keys is k^width.
 template <class In>
-bool window_keys(const In* __restrict x, int width, uint32_t k, uint32_t* __restrict key) {
-  uint32_t largest = 0;
+bool window_keys(const In* __restrict x, int width, uint32_t k, int64_t n_keys, uint32_t* __restrict key) {
+  uint32_t largest = 0, largest_key = 0;
   uint64_t wide = 0;
   for (int lag = 1; lag < width; ++lag) {
     largest = uint32_t(x[-lag]) > largest ? uint32_t(x[-lag]) : largest;
@@ -32,13 +33,20 @@ bool window_keys(const In* __restrict x, int width, uint32_t k, uint32_t* __rest
     largest = state > largest ? state : largest;
     if constexpr (sizeof(In) == 8) wide |= uint64_t(x[i]);
     key[i] += state;
+    largest_key = key[i] > largest_key ? key[i] : largest_key;
   }
-  return largest < k && (sizeof(In) < 8 || wide >> 32 == 0);
+  return largest < k && largest_key < n_keys && (sizeof(In) < 8 || wide >> 32 == 0);
 }
 
 // The same rows and the one before them as bytes; k is at most 255.
 template <class In>
 bool as_bytes(const In* __restrict x, uint32_t k, uint8_t* __restrict bytes) {
+  if constexpr (sizeof(In) == 1) {
+    uint8_t largest_byte = 0;
+    __builtin_memcpy(bytes, x - 1, block_rows + 1);
+    for (int i = 0; i < block_rows + 1; ++i) largest_byte = bytes[i] > largest_byte ? bytes[i] : largest_byte;
+    return largest_byte < k;
+  }
   uint32_t largest = 0;
   uint64_t wide = 0;
   for (int i = 0; i < block_rows + 1; ++i) {
@@ -48,12 +56,6 @@ bool as_bytes(const In* __restrict x, uint32_t k, uint8_t* __restrict bytes) {
     bytes[i] = uint8_t(state);
   }
   return largest < k && wide >> 32 == 0;
-}
-
-inline bool bytes_are_states(const int8_t* __restrict x, uint32_t k) {
-  uint8_t largest = 0;
-  for (int i = -1; i < block_rows; ++i) largest = uint8_t(x[i]) > largest ? uint8_t(x[i]) : largest;
-  return largest < k;
 }
 
 #if PYESTIM_HAS_VECTORS && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

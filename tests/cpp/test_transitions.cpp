@@ -144,4 +144,52 @@ TEST(cells_are_sorted_and_counted) {
         }
 }
 
+// Codes may lie in memory that others write while they are counted: here after every check of them.
+
+TEST(sums_of_what_is_no_state_by_now_stay_inside) {
+  for (const KernelTable* table : available_tables())
+    for (const int64_t late : {7, 1000, 2'000'000'000}) {
+      Chain chain(5000, 7, 0, CodeType::int32, 1);
+      int32_t* codes = reinterpret_cast<int32_t*>(chain.bytes.data());
+      codes[17] = codes[4999] = static_cast<int32_t>(late);
+      const std::vector<double> weight(5000, 1.0);
+      std::vector<double> sums(7 * 7);
+      const WeightedTransitionJob job{chain.view, 7, nullptr, 0, weight.data()};
+      CHECK(table->weighted_transitions->leaf(&job, nullptr, 0, 5000, sums.data(), nullptr) == Status::ok);
+      double total = 0;
+      for (const double sum : sums) total += sum;
+      int64_t want = 0;
+      for (int64_t row = 1; row < 5000; ++row)
+        want += codes[row] >= 0 && codes[row] < 7 && codes[row - 1] >= 0 && codes[row - 1] < 7;
+      CHECK(total == static_cast<double>(want));
+    }
+}
+
+TEST(windows_of_what_is_no_state_by_now_are_not_taken_back) {
+  for (const KernelTable* table : available_tables()) {
+    Chain chain(5000, 7, 0, CodeType::int32, 1);
+    int32_t* codes = reinterpret_cast<int32_t*>(chain.bytes.data());
+    for (const int64_t row : chain.offsets)
+      if (row < 5000) codes[row] = 2'000'000'000;
+    std::vector<int64_t> counts(7 * 7);
+    const TransitionJob job = job_of(chain, 7, 1, counts);
+    table->transitions->finish(&job, 0, 5000);
+    CHECK(counts == std::vector<int64_t>(7 * 7));
+  }
+}
+
+TEST(room_for_cells_does_not_depend_on_the_rows) {
+  for (const KernelTable* table : available_tables()) {
+    const Chain spread(5000, 30'000, 0, CodeType::int32, 1), steady(5000, 30'000, 1, CodeType::int32, 1);
+    TransitionCellsJob job{};
+    job.n_states = 30'000;
+    job.order = 1;
+    job.stop = 5000;
+    job.codes = spread.view;
+    const int64_t bytes = table->transition_cells->scratch_bytes(&job);
+    job.codes = steady.view;
+    CHECK(table->transition_cells->scratch_bytes(&job) == bytes);
+  }
+}
+
 }  // namespace

@@ -17,17 +17,23 @@ from pyestim.models.chain_prefix import Prefixes
 from pyestim.models.chain_smoothing import RULES as SMOOTHING
 from pyestim.models.chain_tables import ROW_TOLERANCE, TransitionTable, canonical, fault_of_rows
 from pyestim.models.transition_counts import TransitionCounts
+from pyestim.models.transition_room import MOST_STATES
 
 _PSEUDO_COUNT = number(0.0)
 
+
+def _up_to_limit(value: Any) -> bool:
+    return integer(1).holds(value) and bool(value <= MOST_STATES)
+
+
 RULES: dict[str, Rule] = {
-    "order": integer(1),
+    "order": Rule(_up_to_limit, f"{integer(1).expected} and at most 2^30"),
     "smoothing": Rule(
         lambda v: (isinstance(v, str) and v in SMOOTHING) or _PSEUDO_COUNT.holds(v),
         f"a number of at least 0 or one of {', '.join(repr(name) for name in SMOOTHING)}",
     ),
     "n_states": Rule(
-        lambda v: v is None or integer(1).holds(v), "None or an integer of at least 1"
+        lambda v: v is None or _up_to_limit(v), "None or an integer of at least 1 and at most 2^30"
     ),
     "reversible": one_of(True, False),
     "sparse": one_of("auto", True, False),

@@ -23,11 +23,11 @@ from pyestim.estimators._labels import (
 )
 from pyestim.models.chain import ChainModel
 from pyestim.models.transition_counts import (
-    DENSE_STATES,
     StateOutOfRange,
     TransitionCounts,
     count_transitions,
 )
+from pyestim.models.transition_room import DENSE_STATES
 from pyestim.models.transition_states import counted_states, laid_out, renumbered
 
 

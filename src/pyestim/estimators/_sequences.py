@@ -126,6 +126,11 @@ def sequence_offsets(lengths: Any, n: int, owner: str) -> NDArray[np.int64] | No
             f"{owner}: lengths must be a vector of integers of at least 0, the rows of each "
             f"sequence, got {shown(lengths)}."
         )
+    if len(given) and given.max() > n:  # before a sum that might wrap
+        raise ValueError(
+            f"{owner}: lengths must sum to the {n} rows of X, got {given.max()} for a single "
+            "sequence."
+        )
     offsets = np.concatenate(([0], np.cumsum(given, dtype=np.int64)))
     if offsets[-1] != n:
         raise ValueError(

@@ -13,7 +13,6 @@ a multiple of their length on) added in the order of the tree; other pieces diff
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,13 +23,19 @@ from scipy.sparse import csr_array
 from pyestim import _core
 from pyestim.data.source import LEAF_ROWS
 from pyestim.models import transition_keys as keys
+from pyestim.models.transition_room import (
+    DENSE_CELLS,
+    DENSE_STATES,
+    check_limits,
+    check_room,
+)
 
 __all__ = ["StateOutOfRange", "TransitionCounts", "count_transitions"]
 
 Sparse = Literal["auto", True, False]
-#: "auto" is dense up to so many states (order 1), or cells (higher orders).
-DENSE_STATES = 3000
-DENSE_CELLS = 10_000_000
+#: Weights of order 1 are summed over the cells that occur, where a leaf would fill few of a table
+#: of more cells than this: a table for each leaf costs more than sorting its rows.
+LEAF_CELLS = 160 * LEAF_ROWS
 
 
 class StateOutOfRange(ValueError):
@@ -144,21 +149,25 @@ def count_transitions(
     StateOutOfRange
         For a code that is n_states or more.
     MemoryError
-        If a dense table was asked for that this machine cannot hold.
+        If a dense table was asked for that this process has no room for.
     """
+    check_limits(n_states, order)
     codes = _signed(codes, n_states)
     stop = len(codes) if stop is None else stop
     if weight is not None:
         weight = np.ascontiguousarray(weight, dtype=np.float64)
     contexts = None
     if order == 1 and (n_states <= DENSE_STATES if sparse == "auto" else not sparse):
-        table = _dense(codes, n_states, offsets, weight, start, stop)
+        check_room(n_states, n_states, order, dense=True)
+        if weight is None or n_states * n_states <= LEAF_CELLS:
+            table = _dense(codes, n_states, offsets, weight, start, stop)
+        else:
+            table = _sparse(codes, n_states, order, offsets, weight, start, stop)[1].toarray()
     else:
-        _check_states(codes, n_states, max(start - order, 0), stop)
-        contexts, table = keys.count(codes, n_states, order, offsets, weight, start, stop)
+        contexts, table = _sparse(codes, n_states, order, offsets, weight, start, stop)
         small = order > 1 and table.shape[0] * n_states <= DENSE_CELLS
         if small if sparse == "auto" else not sparse:
-            _room(table.shape[0], n_states, f"order {order}")
+            check_room(table.shape[0], n_states, order, dense=True)
             table = table.toarray()
     starts = _starts(codes, n_states, offsets, weight, start, stop)
     return TransitionCounts(order, n_states, contexts, table, starts)
@@ -178,24 +187,6 @@ def _signed(codes: NDArray[np.integer[Any]], n_states: int) -> NDArray[np.intege
     raise StateOutOfRange(row, int(codes[row]), n_states)
 
 
-def _room(n_rows: int, n_states: int, what: str) -> None:
-    """Refuse a dense table that no machine of this kind holds."""
-    gigabytes = n_rows * n_states * 8 / 1e9
-    if gigabytes > _memory_gigabytes():
-        raise MemoryError(
-            f"a dense table of transitions for {n_states} states ({what}) takes {gigabytes:.3g} "
-            "GB, more than this machine has; sparse=True or 'auto' keeps only what occurs."
-        )
-
-
-def _memory_gigabytes() -> float:
-    """Memory of the machine; where it does not tell, what a process can address."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    except (AttributeError, ValueError, OSError):
-        return 2**47 / 1e9
-
-
 def _dense(
     codes: NDArray[np.integer[Any]],
     n_states: int,
@@ -204,7 +195,6 @@ def _dense(
     start: int,
     stop: int,
 ) -> Any:
-    _room(n_states, n_states, "order 1")
     dtype = np.int64 if weight is None else np.float64
     out: NDArray[Any] = np.zeros((n_states, n_states), dtype=dtype)
     bad_row = _core.native.count_transitions(
@@ -213,6 +203,27 @@ def _dense(
     if bad_row >= 0:
         raise StateOutOfRange(bad_row, int(codes[bad_row]), n_states)
     return out
+
+
+def _sparse(
+    codes: NDArray[np.integer[Any]],
+    n_states: int,
+    order: int,
+    offsets: NDArray[np.int64] | None,
+    weight: NDArray[np.float64] | None,
+    start: int,
+    stop: int,
+) -> keys.Table:
+    check_room(0, n_states, order, dense=False)
+    _check_states(codes, n_states, max(start - order, 0), stop)
+    longest = stop if offsets is None else int(np.diff(offsets).max(initial=0))
+    if order >= longest:  # no window fits into a sequence
+        return keys.nothing(n_states, order, weight is not None)
+    try:
+        return keys.count(codes, n_states, order, offsets, weight, start, stop)
+    except keys.CodesChanged as error:
+        (row,) = error.args
+        raise StateOutOfRange(row, int(codes[row]), n_states) from error
 
 
 def _check_states(codes: NDArray[np.integer[Any]], n_states: int, start: int, stop: int) -> None:

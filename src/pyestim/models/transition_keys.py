@@ -16,23 +16,33 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyestim import _core
+from pyestim.data.source import LEAF_ROWS
+from pyestim.models.transition_room import LARGEST_KEY
 
 Codes: TypeAlias = NDArray[np.integer[Any]]
 Ints: TypeAlias = NDArray[np.int64]
 
-LEAF_ROWS = 4096
 #: Rows of a chunk: a node of the tree over leaves.
 CHUNK_ROWS = LEAF_ROWS << 8
 #: Rows of a chunk of the native core.
 NATIVE_ROWS = 1 << 23
-#: Dense tables of higher orders up to so many cells, if there are rows enough to fill them.
-DENSE_CELLS = 1 << 22
-#: Keys of a context and a target are below this, or contexts are renumbered.
-LARGEST_KEY = 2**63
+#: Higher orders are counted in a dense table up to so many cells, if there are rows to fill them.
+TABLE_CELLS = 1 << 22
+#: Bits of the number of a row in its chunk.
+ROW_BITS = CHUNK_ROWS.bit_length() - 1
 
 
 #: Contexts (R, m) in lexicographic order, None where row i is state i; cells (R, n_states).
 Table: TypeAlias = tuple[Ints | None, Any]
+
+
+class CodesChanged(Exception):
+    """The code of a row (the argument) is no state, though all had been looked at."""
+
+
+def _n_cells(n_states: int, order: int) -> int:
+    """Number of cells, or a number of at least LARGEST_KEY."""
+    return int(n_states ** (min(order, 63) + 1))
 
 
 def count(
@@ -44,18 +54,34 @@ def count(
     start: int,
     stop: int,
 ) -> Table:
-    """Count the transitions into rows ``[start, stop)``, whose codes are states or missing."""
-    n_cells = n_states ** (order + 1)
+    """Count the transitions into rows ``[start, stop)``, whose codes are states or missing.
+
+    Raises
+    ------
+    CodesChanged
+        A code is no state after all: others write to the codes.
+    """
+    n_cells = _n_cells(n_states, order)
     if weight is not None or n_cells >= LARGEST_KEY:
         return _count_in_chunks(codes, n_states, order, offsets, weight, start, stop)
-    if n_cells <= min(DENSE_CELLS, stop - start):
+    if n_cells <= min(TABLE_CELLS, stop - start):
         table = np.zeros((n_cells // n_states, n_states), dtype=np.int64)
-        _core.native.count_transitions(
+        bad_row = _core.native.count_transitions(
             _core.context(), codes, start, stop, n_states, offsets, None, table, order
         )
+        if bad_row >= 0:
+            raise CodesChanged(bad_row)
         cell = np.flatnonzero(table)
         return _table(cell, table.ravel()[cell], n_states, order)
     return _table(*_cells(codes, n_states, order, offsets, start, stop), n_states, order)
+
+
+def nothing(n_states: int, order: int, weighted: bool) -> Table:
+    """Table without any transition."""
+    value = np.zeros(0, np.float64 if weighted else np.int64)
+    empty, n_rows = np.zeros(0, np.int64), n_states if order == 1 else 0
+    contexts = None if order == 1 else np.zeros((0, order), np.int64)
+    return contexts, _csr(np.zeros(n_rows + 1, np.int64), empty, value, n_states)
 
 
 def _cells(
@@ -66,9 +92,11 @@ def _cells(
     for begin in range(start, stop, NATIVE_ROWS):
         end = min(stop, begin + NATIVE_ROWS)
         cell, value = np.empty(end - begin, np.int64), np.empty(end - begin, np.int64)
-        found, _ = _core.native.transition_cells(
+        found, bad_row = _core.native.transition_cells(
             _core.context(), codes, begin, end, n_states, offsets, cell, value, order
         )
+        if bad_row >= 0:
+            raise CodesChanged(bad_row)
         stack.append(_kept(cell, value, found))
         while len(stack) > 1 and 2 * len(stack[-1][0]) > len(stack[-2][0]):
             stack.append(_merged(stack.pop(), stack.pop()))
@@ -148,9 +176,13 @@ def _count_chunk(
     end: int,
 ) -> Table:
     rows = _usable_rows(codes, order, offsets, begin, end)
+    if weight is not None:
+        rows = rows[weight[rows] != 0]  # as if they were not there: no cells, no contexts
+    if len(rows) == 0:
+        return nothing(n_states, order, weight is not None)
     columns = [codes[rows - lag].astype(np.int64) for lag in range(order, -1, -1)]
     contexts = None
-    if order > 1 and n_states ** (order + 1) >= LARGEST_KEY:
+    if order > 1 and _n_cells(n_states, order) >= LARGEST_KEY:
         source, contexts = _ranks(columns[:-1], n_states)
     else:
         source = _mixed_radix(columns[:-1], n_states)
@@ -168,19 +200,16 @@ def _count_chunk(
 def _usable_rows(codes: Codes, order: int, offsets: Ints | None, begin: int, end: int) -> Ints:
     """Rows of ``[begin, end)`` that end a window of order + 1 states in one sequence."""
     first = max(begin - order, 0)
-    present = codes[first:end] >= 0
-    usable = present[begin - first :].copy()
-    for lag in range(1, order + 1):
-        shorter = min(end - begin, max(0, lag - begin))  # rows that have no row so far back
-        usable[:shorter] = False
-        earlier = present[max(0, begin + shorter - lag - first) :]
-        usable[shorter:] &= earlier[: end - begin - shorter]
+    # The last row so far that has no state, or that is before the first of its sequence.
+    rows = np.arange(first, end)
+    broken = np.where(codes[first:end] < 0, rows, first - 1)
     if offsets is not None:
         low, high = np.searchsorted(offsets, [first, end])
-        for lag in range(order):
-            row = offsets[low:high] + lag
-            usable[row[(row >= begin) & (row < end)] - begin] = False
-    return np.flatnonzero(usable) + begin
+        border = offsets[low:high]
+        broken[border - first] = np.maximum(broken[border - first], border - 1)
+    broken = np.maximum.accumulate(broken)
+    usable: Ints = rows[rows - broken > order]
+    return usable[np.searchsorted(usable, begin) :]
 
 
 def _mixed_radix(columns: Sequence[Ints], radix: int) -> Ints:
@@ -210,9 +239,18 @@ def _unit_sums(key: Ints) -> tuple[Ints, NDArray[Any]]:
     return np.unique(key, return_counts=True)
 
 
+def _stable_order(key: Ints) -> Ints:
+    """Order of the keys, equal ones by position; sorting numbers is quicker than sorting places."""
+    if len(key) > 1 << ROW_BITS or int(key.max(initial=0)) >= LARGEST_KEY >> ROW_BITS:
+        return np.argsort(key, kind="stable")
+    both = key << ROW_BITS | np.arange(len(key))
+    both.sort()
+    return np.asarray(both & ((1 << ROW_BITS) - 1))
+
+
 def tree_sums(key: Ints, leaf: Ints, weight: NDArray[np.float64]) -> tuple[Ints, NDArray[Any]]:
     """Sum the weights of each key: in the order of rows within a leaf, leaves in their tree."""
-    by_key = np.argsort(key, kind="stable")
+    by_key = _stable_order(key)
     key, node, weight = key[by_key], leaf[by_key], weight[by_key]
     while True:
         new = np.ones(len(key), dtype=bool)

@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from pyestim.models.chain_tables import nonzero_cells
-from pyestim.models.transition_counts import (
-    DENSE_CELLS,
-    DENSE_STATES,
-    Sparse,
-    TransitionCounts,
-)
+from pyestim.models.transition_counts import Sparse, TransitionCounts
+from pyestim.models.transition_room import DENSE_CELLS, DENSE_STATES
 
 __all__ = ["counted_states", "laid_out", "renumbered"]
 
