@@ -35,7 +35,7 @@ __all__ = ["StateOutOfRange", "TransitionCounts", "count_transitions"]
 Sparse = Literal["auto", True, False]
 #: Weights of order 1 are summed over the cells that occur, where a leaf would fill few of a table
 #: of more cells than this: a table for each leaf costs more than sorting its rows.
-LEAF_CELLS = 160 * LEAF_ROWS
+LEAF_CELLS = 200 * LEAF_ROWS
 
 
 class StateOutOfRange(ValueError):
