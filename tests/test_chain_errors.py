@@ -269,3 +269,11 @@ def test_sentences_have_one_form():
         with pytest.raises(ValueError, match="MarkovChain: ") as caught:
             MarkovChain(**arguments).fit(X)
         assert re.search(r"[.)]$", str(caught.value))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "score"])
+def test_lengths_in_the_place_of_y_are_not_ignored(method):
+    X = [0, 1, 0, 1, 1]
+    chain = MarkovChain().fit(X, X)  # a y that has the rows of X is ignored, as everywhere
+    with pytest.raises(ValueError, match=r"y is ignored .* Pass the lengths .* by name"):
+        getattr(chain, method)(X, [2, 3])

@@ -221,13 +221,11 @@ def test_bootstrap_agrees_with_asymptotics(kind, order):
     counts = count_transitions(codes, 2, order=order, offsets=offsets)
     fitted = mle(counts)
     got = bootstrap(codes, offsets, fitted, mle, kind=kind, n_resamples=400, seed=3)
-    assert got.kind == kind and got.intervals.method == "bootstrap"
+    assert got.method == f"bootstrap, {kind}"
     # Standard deviations of 400: 1 / sqrt(800); of 60 sequences as well: 1 / sqrt(120).
     relative = 4 * math.sqrt(1 / 800 + (kind == "sequences") / 120)
     np.testing.assert_allclose(got.standard_errors, standard_errors(counts, fitted), rtol=relative)
-    assert (got.intervals.lower < fitted.matrix).all() and (
-        got.intervals.upper > fitted.matrix
-    ).all()
+    assert (got.lower < fitted.matrix).all() and (got.upper > fitted.matrix).all()
 
 
 def test_bootstrap_chooses_and_is_reproducible():
@@ -238,14 +236,14 @@ def test_bootstrap_chooses_and_is_reproducible():
     def run(**options):
         return bootstrap(codes, offsets, fitted, mle, n_resamples=20, **options)
 
-    assert run().kind == "parametric"
-    assert (run().intervals.lower == run().intervals.lower).all()
-    assert (run(seed=1).intervals.lower != run().intervals.lower).any()
+    assert run().method == "bootstrap, parametric"
+    assert (run().lower == run().lower).all()
+    assert (run(seed=1).lower != run().lower).any()
     weighted = run(weight=np.ones(300))
-    assert weighted.kind == "parametric"
-    assert (weighted.intervals.lower == run().intervals.lower).all()
+    assert weighted.method == "bootstrap, parametric"
+    assert (weighted.lower == run().lower).all()
     many = bootstrap(codes, np.arange(0, 301, 10), fitted, mle, n_resamples=20)
-    assert many.kind == "sequences"
+    assert many.method == "bootstrap, sequences"
 
 
 def test_parametric_bootstrap_keeps_weights():
@@ -257,7 +255,7 @@ def test_parametric_bootstrap_keeps_weights():
     counts = count_transitions(codes, 2, weight=weight)
     fitted = mle(counts)
     got = bootstrap(codes, np.array([0, 4000]), fitted, mle, weight=weight, n_resamples=400)
-    assert got.kind == "parametric"
+    assert got.method == "bootstrap, parametric"
     # Standard deviations of 400: 1 / sqrt(800).
     relative = 4 * math.sqrt(1 / 800)
     np.testing.assert_allclose(got.standard_errors, standard_errors(counts, fitted), rtol=relative)

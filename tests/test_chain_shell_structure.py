@@ -73,3 +73,11 @@ def test_sparse_matrices_have_the_same_structure(smoothing):
     )
     np.testing.assert_allclose(sparse.hitting_times([2]), dense.hitting_times([2]), rtol=1e-12)
     np.testing.assert_allclose(sparse.timescales(), dense.timescales(), rtol=1e-9)
+
+
+def test_eigenvalues_lead_with_one_for_each_closed_class(gambler):
+    # The walk between the ends has the eigenvalues of [[0, 1/2], [1/2, 0]].
+    np.testing.assert_allclose(np.sort(gambler.eigenvalues().real), [-0.5, 0.5, 1, 1], atol=1e-15)
+    assert gambler.eigenvalues(2).tolist() == [1, 1]
+    with pytest.raises(ValueError, match="n must be None or an integer of at least 1, got 0"):
+        gambler.eigenvalues(0)

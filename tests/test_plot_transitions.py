@@ -94,3 +94,11 @@ def test_dollars_in_labels_are_no_formulas():
     for kind in ("heatmap", "graph"):
         figure = TransitionDisplay.from_estimator(chain).plot(kind=kind).figure_
         figure.canvas.draw()
+
+
+def test_a_matrix_set_by_hand_needs_no_names():
+    chain = MarkovChain()
+    chain.transition_matrix_ = [[0.9, 0.1], [0.4, 0.6]]
+    display = TransitionDisplay.from_estimator(chain).plot()
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == ["0", "1"]
+    np.testing.assert_allclose(display.stationary, [0.8, 0.2], rtol=1e-14)

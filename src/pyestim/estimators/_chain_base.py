@@ -118,6 +118,17 @@ class ChainBase(Estimator):
             offsets = np.array([0, n], dtype=np.int64)
         return offsets, weight
 
+    def _refuse_lengths_as_y(self, X: Any, y: Any) -> None:
+        """The second argument is y, as everywhere in scikit-learn, where hmmlearn has lengths."""
+        if np.ndim(y) != 1 or not (hasattr(X, "shape") or hasattr(X, "__len__")):
+            return
+        n = (*X.shape, len(y))[0] if hasattr(X, "shape") else len(X)
+        if len(y) != n:
+            raise ValueError(
+                f"{self._name}: y is ignored and expected to be None or to have the {n} rows "
+                f"of X, got {len(y)} values. Pass the lengths of sequences by name: lengths=..."
+            )
+
     def _state_codes(self, labels: Any, what: str) -> NDArray[np.int64]:
         """Codes of labels that an argument names, at least one."""
         self._require_fit()

@@ -225,7 +225,7 @@ class ChainInference(ChainFitting):
     ) -> Intervals:
         seed = self.random_state if random_state is None else random_state
         try:
-            found = inference.bootstrap(
+            return inference.bootstrap(
                 read.codes,
                 read.offsets,
                 self._table(),
@@ -238,4 +238,3 @@ class ChainInference(ChainFitting):
             )
         except ValueError as error:
             raise ValueError(f"{self._name}: conf_int: {reworded(error)}.") from error
-        return found.intervals

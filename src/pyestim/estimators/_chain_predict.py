@@ -166,6 +166,7 @@ class ChainPrediction(DensityMixin, ChainBase):
         ValueError
             X holds no transition.
         """
+        self._refuse_lengths_as_y(X, y)
         value, total = self._scored(X, lengths, sample_weight)
         return value / self._some(total)
 

@@ -126,6 +126,25 @@ class ChainStructure(ChainBase):
             raise ValueError(f"{self._name}: lag must be a number above 0, got {shown(lag)}.")
         return structure.timescales(self._square("timescales"), n, lag=float(lag))
 
+    def eigenvalues(self, n: int | None = None) -> NDArray[np.complex128]:
+        """Return the eigenvalues of the transition matrix, the largest modulus first.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many; all k by default.
+
+        Returns
+        -------
+        eigenvalues : ndarray of shape (min(n, k),)
+            Complex; one for each closed class is 1.
+        """
+        if n is not None and not integer(1).holds(n):
+            raise ValueError(
+                f"{self._name}: n must be None or an integer of at least 1, got {shown(n)}."
+            )
+        return structure.leading_eigenvalues(self._square("eigenvalues"), n)
+
     def entropy_rate(self) -> float:
         """Return the entropy of the next state given the present one, in nats.
 

@@ -147,6 +147,7 @@ class MarkovChain(ChainInference, ChainPrediction, ChainSampling, ChainStructure
         """
         began = perf_counter()
         self._check_arguments()
+        self._refuse_lengths_as_y(X, y)
         counts, states, where = self._count(X, lengths, sample_weight)
         self._estimate(counts, states, began, where)
         return self
@@ -172,6 +173,7 @@ class MarkovChain(ChainInference, ChainPrediction, ChainSampling, ChainStructure
         """
         began = perf_counter()
         self._check_arguments()
+        self._refuse_lengths_as_y(X, y)
         old = None
         if hasattr(self, "counts_"):
             self._check_state()

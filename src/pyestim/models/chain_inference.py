@@ -39,6 +39,8 @@ class Intervals:
     level : float
         Nominal coverage of each interval, one at a time.
     method : str
+    standard_errors : ndarray of shape (R, k), optional
+        Standard deviations of the resampled estimates; of the bootstrap only.
     """
 
     lower: Any
@@ -46,6 +48,7 @@ class Intervals:
     unseen_upper: Floats | None
     level: float
     method: str
+    standard_errors: Floats | None = None
 
 
 def standard_errors(counts: TransitionCounts, table: TransitionTable) -> Any:
@@ -222,27 +225,6 @@ def stationary_standard_errors(matrix: Matrix, row_sums: Floats) -> Floats:
 # -- bootstrap -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Bootstrap:
-    """Resampled estimates, summarised.
-
-    Attributes
-    ----------
-    intervals : Intervals
-        Percentile intervals.
-    standard_errors : ndarray of shape (R, k)
-        Standard deviations of the resampled estimates.
-    kind : str
-        "sequences" or "parametric".
-    n_resamples : int
-    """
-
-    intervals: Intervals
-    standard_errors: Floats
-    kind: str
-    n_resamples: int
-
-
 def bootstrap(
     codes: NDArray[np.integer[Any]],
     offsets: Integers,
@@ -254,7 +236,7 @@ def bootstrap(
     level: float = 0.95,
     n_resamples: int = 1000,
     seed: int = 0,
-) -> Bootstrap:
+) -> Intervals:
     """Bootstrap of the transition probabilities.
 
     Parameters
@@ -303,8 +285,8 @@ def bootstrap(
         table = fit(draw(b))
         values[b] = table.rows(table.find(contexts))
     lower, upper = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    ends = Intervals(lower, upper, None, level, "bootstrap")
-    return Bootstrap(ends, values.std(axis=0, ddof=1), kind, n_resamples)
+    method = f"bootstrap, {kind}"  # also tells what "auto" chose
+    return Intervals(lower, upper, None, level, method, values.std(axis=0, ddof=1))
 
 
 Draw = Callable[[int], TransitionCounts]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import csr_array, issparse
 
 from pyestim.models.chain_tables import TransitionTable
 from pyestim.plot._style import INK, axes_or_new, require_fitted
@@ -95,14 +96,18 @@ class TransitionDisplay:
         """
         require_fitted(estimator, "transition_matrix_", cls.__name__)
         matrix = estimator.transition_matrix_
-        states = np.asarray(estimator.states_)
+        sparse = issparse(matrix)
+        matrix = matrix if sparse else np.asarray(matrix, dtype=np.float64)
+        # What is set by hand may lack the names of the states.
+        states = np.asarray(getattr(estimator, "states_", np.arange(matrix.shape[-1])))
         if max(matrix.shape) > MOST_ROWS:
             raise ValueError(
                 f"{cls.__name__}: expected at most {MOST_ROWS} rows and states, which a picture "
                 f"can show, got a matrix of shape {matrix.shape}; merge states, or draw a part."
             )
-        if not isinstance(matrix, np.ndarray):
-            matrix = TransitionTable(matrix, estimator.unseen_proba_).dense()
+        if sparse:
+            unseen = getattr(estimator, "unseen_proba_", np.zeros(matrix.shape[0]))
+            matrix = TransitionTable(csr_array(matrix), unseen).dense()
         contexts = states
         if estimator.order > 1:
             contexts = np.array([", ".join(map(str, row)) for row in estimator.contexts_])
@@ -110,7 +115,7 @@ class TransitionDisplay:
         if estimator.order == 1:
             # With several closed classes there is no single one: states are drawn alike then.
             stationary = getattr(estimator, "stationary_distribution_", None)
-        return cls(np.asarray(matrix, dtype=np.float64), states, contexts, stationary)
+        return cls(matrix, states, contexts, stationary)
 
     def plot(
         self, ax: Axes | None = None, *, kind: str = "heatmap", min_proba: float = 0.01
