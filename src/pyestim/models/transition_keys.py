@@ -25,7 +25,7 @@ Ints: TypeAlias = NDArray[np.int64]
 #: Rows of a chunk: a node of the tree over leaves.
 CHUNK_ROWS = LEAF_ROWS << 8
 #: Rows of a chunk of the native core.
-NATIVE_ROWS = 1 << 23
+NATIVE_ROWS = 1 << 24
 #: Higher orders are counted in a dense table up to so many cells, if there are rows to fill them.
 TABLE_CELLS = 1 << 22
 #: Bits of the number of a row in its chunk.
