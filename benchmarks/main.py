@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pyestim
-from benchmarks import compare, gaps, lasso, machine, report, steps, whole
+from benchmarks import chains, compare, gaps, lasso, machine, report, steps, whole
 from benchmarks.cases import GAP_CASES, KMEANS_CASE, STEP_CASES
 from benchmarks.peers import Peer, Pyestim, installed_peers
 
-_GROUPS = ("steps", "gaps", "whole", "lasso")
+_GROUPS = ("steps", "gaps", "whole", "chains", "lasso")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +77,11 @@ def run_whole(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def run_chains(options: argparse.Namespace) -> dict[str, Any]:
+    """Markov chains."""
+    return chains.run(pyestim, quick=options.quick)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure, write the files, print the tables."""
     options = _parser().parse_args(arguments)
@@ -86,7 +91,13 @@ def main(arguments: list[str] | None = None) -> None:
         "quick": options.quick,
         "machine": machine.describe(),
     }
-    runners = {"steps": run_steps, "gaps": run_gaps, "whole": run_whole, "lasso": lasso.measure}
+    runners = {
+        "steps": run_steps,
+        "gaps": run_gaps,
+        "whole": run_whole,
+        "chains": run_chains,
+        "lasso": lasso.measure,
+    }
     for group in groups:
         results[group] = runners[group](options)
     print()

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import gaps, lasso_report, steps, whole
+from benchmarks import chains, gaps, lasso_report, steps, whole
 from benchmarks.text import milliseconds, number, table, verdict
 
 if TYPE_CHECKING:
@@ -201,6 +201,12 @@ def markdown(results: dict[str, Any]) -> str:
         parts += ["## Lasso paths, seconds", lasso_report.tables(results["lasso"])]
     if "whole" in results:
         parts += ["## Whole fits", whole_lines(results["whole"])]
+    if "chains" in results:
+        parts += [
+            "## Markov chains",
+            "### Counting, nanoseconds per transition",
+            table(*chains.counting_rows(results["chains"]["counting"])),
+        ]
     return "\n\n".join(parts) + "\n"
 
 

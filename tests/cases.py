@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+import chain_cases
 import numpy as np
 
 from pyestim.data.source import ArraySource
@@ -222,4 +223,4 @@ def gaussian_case(kind, weighted, dtype):
 CASES = [
     gaussian_case(kind, weighted, dtype)
     for kind, weighted, dtype in product(TYPES, (False, True), ("float64", "float32"))
-]
+] + chain_cases.CASES

@@ -13,7 +13,7 @@ from interpreter import run_python
 from scipy.stats import multivariate_normal
 
 import pyestim
-from benchmarks import compare, gaps, main, measure, report, steps, text, whole
+from benchmarks import chains, compare, gaps, main, measure, report, steps, text, whole
 from benchmarks.cases import GAP_CASES, STEP_CASES, Case, kmeans_start
 from benchmarks.direct import DirectFit
 from benchmarks.objective import mean_log_likelihood
@@ -266,3 +266,18 @@ def test_command_line_writes_its_files(tmp_path, monkeypatch, capsys):
     main.main(["--quick", "--only", "steps", "--no-peers", "--out", str(tmp_path)])
     assert (tmp_path / "results.json").exists()
     assert "One EM step" in capsys.readouterr().out
+
+
+def test_every_way_to_count_gives_the_same_table():
+    case = chains.Counting(5, 0.6, "int8", 2000)
+    tables = {
+        name: task()
+        for name, (_, task) in chains.counting_tasks(pyestim, case, case.data()).items()
+        if name != "C loop, used table"
+    }
+    want = tables["pyestim|1"].table
+    for table in tables.values():
+        np.testing.assert_array_equal(getattr(table, "table", table), want)
+    record = chains.measure_counting(pyestim, case, repeats=1, budget=0.1)
+    head, (row,) = chains.counting_rows([{**record, "goal": 0.0}])
+    assert len(head) == len(row) and row[-1] == "0: **missed**"

@@ -6,7 +6,7 @@ from importlib import resources
 
 import numpy as np
 
-from pyestim.datasets import load_faithful
+from pyestim.datasets import load_faithful, load_rain
 
 
 def test_faithful_is_the_published_data():
@@ -25,7 +25,16 @@ def test_faithful_is_loaded_anew_each_time():
     assert load_faithful()[0, 0] == 3.6
 
 
+def test_rain_is_the_published_data():
+    states = load_rain()
+    assert states.shape == (1096,)
+    labels, counts = np.unique(states, return_counts=True)
+    assert labels.tolist() == ["0", "1-5", "6+"]
+    # Row sums of the transitions that markovchainFit of the R package counts.
+    assert (counts - (states[-1] == labels)).tolist() == [548, 294, 253]
+
+
 def test_source_and_licence_travel_with_the_data():
     text = resources.files("pyestim.datasets").joinpath("README.md").read_text(encoding="utf-8")
-    assert "faithful.csv" in text
+    assert "faithful.csv" in text and "rain.csv" in text
     assert "Licence" in text

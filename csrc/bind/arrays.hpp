@@ -39,9 +39,15 @@ inline constexpr const char* type_name<double> = "float64";
 template <>
 inline constexpr const char* type_name<float> = "float32";
 template <>
+inline constexpr const char* type_name<int8_t> = "int8";
+template <>
+inline constexpr const char* type_name<int16_t> = "int16";
+template <>
 inline constexpr const char* type_name<int32_t> = "int32";
 template <>
 inline constexpr const char* type_name<int64_t> = "int64";
+template <>
+inline constexpr const char* type_name<uint32_t> = "uint32";
 template <>
 inline constexpr const char* type_name<uint64_t> = "uint64";
 }  // namespace detail

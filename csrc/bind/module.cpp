@@ -43,6 +43,9 @@ PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
   bind_rows(module);
   bind_mixture(module);
   bind_kmeans(module);
+  bind_chain(module);
+  bind_chain_walk(module);
+  bind_chain_pairs(module);
   bind_math(module);
   bind_homotopy(module);
   bind_design(module);

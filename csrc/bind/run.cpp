@@ -52,6 +52,14 @@ void items(Context& context, const char* function, const ItemOp& op, const void*
                without_gil([&] { return run_items(context.pool, op, job, context.kernels.vector_bytes, n_items); }));
 }
 
+int64_t tally(Context& context, const char* function, const TallyOp& op, void* job, int64_t start, int64_t stop) {
+  int64_t bad_row = -1;
+  raise_status(function, without_gil([&] {
+                 return run_tally(context.pool, op, job, context.kernels.vector_bytes, start, stop, bad_row);
+               }));
+  return bad_row;
+}
+
 void columns(Context& context, const char* function, const ColumnSumsJob& job) {
   raise_status(function, without_gil([&] { return run_column_sums(context.pool, context.kernels, job); }));
 }

@@ -21,6 +21,9 @@ void sweep_one(Context& context, const char* function, const SweepOp& op, const 
 // Items 0 .. n_items - 1.
 void items(Context& context, const char* function, const ItemOp& op, const void* job, int64_t n_items);
 
+// Counts rows [start, stop) into the result of the job; the first row whose code is no state, or -1.
+int64_t tally(Context& context, const char* function, const TallyOp& op, void* job, int64_t start, int64_t stop);
+
 // Work on columns that the lanes cut by themselves (core/columns.hpp).
 void columns(Context& context, const char* function, const ColumnSumsJob& job);
 void columns(Context& context, const char* function, const ColumnTimesJob& job);

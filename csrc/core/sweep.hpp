@@ -13,4 +13,9 @@ Status run_sweep(Pool& pool, const SweepOp& op, const void* job, int vector_byte
 // Items 0 .. n_items - 1 through op.
 Status run_items(Pool& pool, const ItemOp& op, const void* job, int vector_bytes, int64_t n_items);
 
+// Rows [start, stop) through op, into the result that the job names; `bad_row` receives the first row whose code is no
+// state, or -1.
+Status run_tally(Pool& pool, const TallyOp& op, void* job, int vector_bytes, int64_t start, int64_t stop,
+                 int64_t& bad_row);
+
 }  // namespace pyestim

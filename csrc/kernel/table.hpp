@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernel/chain_jobs.hpp"
+
 namespace pyestim {
 
 enum class Status : int32_t {
@@ -316,28 +318,52 @@ struct ItemOp {
   Status (*item)(const void* job, int64_t index, void* scratch);
 };
 
+// Counting into integers, which no order changes: threads claim stretches of rows and count each into a table of their
+// own; at the end the tables are added to the result, ranges of cells in parallel.
+struct TallyOp {
+  void (*plan)(void* job, int64_t begin, int64_t end);  // chooses for rows [begin, end), and only by them
+  int64_t (*table_bytes)(const void* job);              // of each thread; 0: one thread counts into the result
+  double (*row_flops)(const void* job);
+  int64_t (*n_cells)(const void* job);
+  void (*begin)(const void* job, void* table);  // empties a table
+  // Rows [begin, end); returns the first row whose code is no state, or -1. What is counted then is of no use.
+  int64_t (*stretch)(const void* job, void* table, int64_t begin, int64_t end);
+  void (*flush)(const void* job, void* table, int64_t cell_begin, int64_t cell_end);
+  void (*finish)(const void* job, int64_t begin, int64_t end);  // after all: what one thread mends in the result
+};
+
 // One per instruction level. Data only: reading it runs no code of the level, so a processor that lacks it may look.
 struct KernelTable {
   const char* level;
   int32_t vector_bytes;
-  const SweepOp* mixture;         // MixtureJob
-  const SweepOp* mixture_rows;    // MixtureRowsJob
-  const SweepOp* assign;          // AssignJob
-  const SweepOp* kmeans;          // KmeansJob
-  const SweepOp* moments;         // MomentsJob
-  const ItemOp* kmeans_plusplus;  // KmeansPlusPlusJob, one item per candidate
-  const ItemOp* factorise;        // FactoriseJob, one item per matrix
-  const ItemOp* homotopy;         // HomotopyJob, one item
-  const ItemOp* column_sums;      // ColumnSumsJob
-  const ItemOp* column_times;     // ColumnTimesJob
-  const ItemOp* column_gram;      // ColumnGramJob
-  const ItemOp* gram_descent;     // GramDescentJob, one item
-  const ItemOp* column_descent;   // ColumnDescentJob, one item
+  const SweepOp* mixture;               // MixtureJob
+  const SweepOp* mixture_rows;          // MixtureRowsJob
+  const SweepOp* assign;                // AssignJob
+  const SweepOp* kmeans;                // KmeansJob
+  const SweepOp* moments;               // MomentsJob
+  const ItemOp* kmeans_plusplus;        // KmeansPlusPlusJob, one item per candidate
+  const ItemOp* factorise;              // FactoriseJob, one item per matrix
+  const TallyOp* transitions;           // TransitionJob
+  const SweepOp* weighted_transitions;  // WeightedTransitionJob
+  const ItemOp* transition_cells;       // TransitionCellsJob, one item
+  const ItemOp* merge_cells;            // MergeCellsJob, one item
+  // The first row of [begin, end) whose code is n_states or more, or -1.
+  int64_t (*first_out_of_range)(const CodesView* codes, int64_t n_states, int64_t begin, int64_t end);
+  const ItemOp* chain_alias;     // AliasJob, one item per row
+  const ItemOp* chain_walk;      // ChainWalkJob, one item per sequence
+  const ItemOp* pair_sums;       // PairJob, one item per pair_rows rows
+  const ItemOp* homotopy;        // HomotopyJob, one item
+  const ItemOp* column_sums;     // ColumnSumsJob
+  const ItemOp* column_times;    // ColumnTimesJob
+  const ItemOp* column_gram;     // ColumnGramJob
+  const ItemOp* gram_descent;    // GramDescentJob, one item
+  const ItemOp* column_descent;  // ColumnDescentJob, one item
   Status (*apply_math)(const MathJob* job, int64_t begin, int64_t end);
   Status (*apply_prox)(const ProxJob* job);
 };
 
 constexpr int64_t leaf_rows = 4096;
+constexpr int64_t pair_rows = 8;  // of an item of pair_sums
 constexpr int64_t alignment = 64;
 
 }  // namespace pyestim

@@ -10,6 +10,7 @@ from pyestim.estimators._glm_path import GLMPath, glm_path
 from pyestim.estimators.gaussian_mixture import GaussianMixture
 from pyestim.estimators.lasso_glm import LassoGLM
 from pyestim.estimators.lasso_glm_cv import LassoGLMCV
+from pyestim.estimators.markov_chain import MarkovChain
 from pyestim.estimators.persistence import load
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = [
     "GaussianMixture",
     "LassoGLM",
     "LassoGLMCV",
+    "MarkovChain",
     "__version__",
     "build_info",
     "datasets",

@@ -136,6 +136,92 @@ def apply_log(
     out: NDArray[np.floating[Any]],
     variant: str = "full",
 ) -> None: ...
+def count_transitions(
+    ctx: Context,
+    codes: NDArray[np.integer[Any]],
+    start: int,
+    stop: int,
+    n_states: int,
+    offsets: NDArray[np.int64] | None,
+    weight: _Float64 | None,
+    out: NDArray[np.int64] | _Float64,
+    order: int = 1,
+) -> int: ...
+def transition_cells(
+    ctx: Context,
+    codes: NDArray[np.integer[Any]],
+    start: int,
+    stop: int,
+    n_states: int,
+    offsets: NDArray[np.int64] | None,
+    cells: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    order: int = 1,
+) -> tuple[int, int]: ...
+def merge_cells(
+    ctx: Context,
+    cells_a: NDArray[np.int64],
+    counts_a: NDArray[np.int64],
+    cells_b: NDArray[np.int64],
+    counts_b: NDArray[np.int64],
+    cells: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> int: ...
+def alias_dense(
+    ctx: Context,
+    probability: _Float64,
+    hot: NDArray[np.uint32],
+    threshold: NDArray[np.uint64],
+) -> None: ...
+def alias_sparse(
+    ctx: Context,
+    probability: _Float64,
+    unseen: _Float64,
+    n_states: int,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    places: NDArray[np.uint64],
+) -> None: ...
+def walk_dense(
+    ctx: Context,
+    n_states: int,
+    hot: NDArray[np.uint32],
+    threshold: NDArray[np.uint64],
+    order: int,
+    contexts: NDArray[np.int32] | None,
+    successor: NDArray[np.int64] | None,
+    start: _Float64 | None,
+    initial: NDArray[np.int32] | None,
+    offsets: NDArray[np.int64],
+    first_sequence: int,
+    seed: int,
+    out: NDArray[np.int32],
+) -> None: ...
+def walk_sparse(
+    ctx: Context,
+    n_states: int,
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    places: NDArray[np.uint64],
+    order: int,
+    contexts: NDArray[np.int32] | None,
+    successor: NDArray[np.int64] | None,
+    start: _Float64 | None,
+    initial: NDArray[np.int32] | None,
+    offsets: NDArray[np.int64],
+    first_sequence: int,
+    seed: int,
+    out: NDArray[np.int32],
+) -> None: ...
+def pair_sums(
+    ctx: Context,
+    formula: str,
+    forward: _Float64,
+    backward: _Float64,
+    values: _Float64,
+    sums: _Float64,
+    weights: _Float64,
+) -> None: ...
 
 # -- columns and coordinate descent ----------------------------------------------------------------
 

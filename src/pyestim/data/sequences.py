@@ -16,18 +16,18 @@ from pyestim.engine.stats import Vector
 
 @dataclass(frozen=True, slots=True)
 class SequenceChunk:
-    """Consecutive rows with the rows before them that they depend on.
+    """Consecutive rows of sequences; the rows before them are at hand as their context.
 
     Attributes
     ----------
-    codes : ndarray of int of shape (m,)
-        States 0 .. k - 1; negative where none was seen. Rows before ``start`` are context only.
-    offsets : ndarray of int64
-        Row numbers of ``codes`` where sequences begin, and ``m``; the first one is 0, which may
-        lie within a sequence when ``start`` is positive.
-    weight : ndarray of shape (m,), optional
+    codes : ndarray of int of shape (n,)
+        States 0 .. k - 1 of all rows; negative where none was seen.
+    offsets : ndarray of int64 of shape (n_sequences + 1,)
+        Rows where sequences begin, and n.
+    weight : ndarray of shape (n,), optional
     start, stop : int
-        The rows that belong to the chunk.
+        The rows that belong to the chunk. Their numbers are absolute, since sums of weights are
+        formed in a tree over row numbers.
     """
 
     codes: NDArray[Any]
@@ -49,8 +49,6 @@ class SequenceSource:
         Rows where the sequences begin, and n; one sequence by default.
     weight : ndarray of shape (n,), optional
         Weight of each row given its past.
-    halo : int
-        Rows of context that a chunk gets from its predecessor.
     chunk_rows : int, optional
         Rows of one chunk; all rows by default.
     owner : str
@@ -63,7 +61,6 @@ class SequenceSource:
         *,
         offsets: NDArray[np.int64] | None = None,
         weight: Vector | None = None,
-        halo: int = 1,
         chunk_rows: int | None = None,
         owner: str = "SequenceSource",
     ) -> None:
@@ -71,7 +68,6 @@ class SequenceSource:
         self.n_rows = len(codes)
         self.offsets = np.array([0, self.n_rows], dtype=np.int64) if offsets is None else offsets
         self.weight = checked_weights(weight, self.n_rows, owner)
-        self.halo = halo
         self.chunk_rows = max(self.n_rows if chunk_rows is None else chunk_rows, 1)
         self.weight_sum = float(self.n_rows) if weight is None else float(np.sum(weight))
         # Each row adds the logarithm of one probability; sums are formed in double precision.
@@ -85,17 +81,12 @@ class SequenceSource:
     @property
     def whole(self) -> SequenceChunk:
         """All rows as one chunk."""
-        return SequenceChunk(self.codes, self.offsets, self.weight, 0, self.n_rows)
+        return self._piece(0, self.n_rows)
 
     def chunks(self) -> Iterator[SequenceChunk]:
-        """Yield the rows, in order, in pieces of equal size, each with its halo."""
+        """Yield the rows, in order, in pieces of equal size."""
         for start in range(0, max(self.n_rows, 1), self.chunk_rows):
             yield self._piece(start, min(start + self.chunk_rows, self.n_rows))
 
     def _piece(self, start: int, stop: int) -> SequenceChunk:
-        first = max(start - self.halo, 0)
-        inside = slice(*np.searchsorted(self.offsets, [first + 1, stop]))
-        offsets = np.concatenate(([0], self.offsets[inside] - first, [stop - first]))
-        weight = None if self.weight is None else self.weight[first:stop]
-        codes = self.codes[first:stop]
-        return SequenceChunk(codes, offsets, weight, start - first, stop - first)
+        return SequenceChunk(self.codes, self.offsets, self.weight, start, stop)

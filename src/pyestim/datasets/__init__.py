@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["load_faithful"]
+__all__ = ["load_faithful", "load_rain"]
 
 
 def load_faithful() -> NDArray[np.float64]:
@@ -42,3 +42,31 @@ def load_faithful() -> NDArray[np.float64]:
     file = resources.files(__name__).joinpath("faithful.csv")
     with file.open("r", encoding="utf-8") as lines:
         return np.loadtxt(lines, delimiter=",", skiprows=1, dtype=np.float64)
+
+
+def load_rain() -> NDArray[np.str_]:
+    """Load three classes of daily rainfall on the island of Alofi.
+
+    1096 days in a row from 1 January 1987 on: no rain, 1 to 5 mm, 6 mm and more. Wet days follow
+    wet days, so the class of a day tells something about the next one.
+
+    Returns
+    -------
+    states : ndarray of str of shape (1096,)
+        "0", "1-5" or "6+", in millimetres.
+
+    References
+    ----------
+    Avery, P. J. and Henderson, D. A. (1999). Fitting Markov chain models to discrete state
+    series such as DNA sequences. Applied Statistics 48, 53-61. doi:10.1111/1467-9876.00139
+
+    Examples
+    --------
+    >>> from pyestim.datasets import load_rain
+    >>> states = load_rain()
+    >>> print(states[:4])
+    ['6+' '1-5' '1-5' '1-5']
+    """
+    file = resources.files(__name__).joinpath("rain.csv")
+    with file.open("r", encoding="utf-8") as lines:
+        return np.loadtxt(lines, skiprows=1, dtype=np.str_)

@@ -10,6 +10,7 @@ from html import escape
 class Outcome(str, Enum):
     """How a fit ended; the value is the sentence for the user."""
 
+    EXACT = "Closed form: the estimate is exact, in one pass over the rows."
     CONVERGED = "Estimated remaining gain of the objective fell below tol."
     ROUNDING = "Objective no longer changes beyond rounding: this is as far as the arithmetic goes."
     MAX_SWEEPS = "Iteration limit reached before tol; raise max_iter or relax tol."
@@ -19,7 +20,7 @@ class Outcome(str, Enum):
     @property
     def converged(self) -> bool:
         """Whether the stopping criterion held."""
-        return self in (Outcome.CONVERGED, Outcome.ROUNDING)
+        return self in (Outcome.EXACT, Outcome.CONVERGED, Outcome.ROUNDING)
 
 
 @dataclass(frozen=True)

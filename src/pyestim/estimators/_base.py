@@ -49,6 +49,10 @@ def number(least: float) -> Rule:
     )
 
 
+#: A finite number above zero.
+POSITIVE = Rule(lambda v: number(0.0).holds(v) and bool(v > 0), "a number above 0")
+
+
 def one_of(*choices: Any) -> Rule:
     """Return the rule of a value among ``choices``."""
     names = ", ".join(repr(choice) for choice in choices)
@@ -179,6 +183,24 @@ class Estimator(BaseEstimator):
             return chosen
         return np.array([known.index(name) for name in chosen])
 
+    def _result(self, out: Array | None, shape: tuple[int, ...]) -> Array:
+        """``out`` where a caller gave one that holds the result, a new array otherwise."""
+        if out is None:
+            return np.empty(shape)
+        if (
+            isinstance(out, np.ndarray)
+            and out.shape == shape
+            and out.dtype == np.float64
+            and out.flags.c_contiguous
+            and out.flags.aligned
+            and out.flags.writeable
+        ):
+            return out
+        raise ValueError(
+            f"{self._name}: out must be a writable C-contiguous float64 array of shape {shape}, "
+            f"got {describe(out)}."
+        )
+
     def __sklearn_is_fitted__(self) -> bool:
         """Whether the fitted attributes are there, from a fit or set by hand."""
         return all(hasattr(self, name) for name in self._needed)
@@ -216,3 +238,17 @@ def shown(value: Any) -> str:
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def reworded(error: Exception) -> str:
+    """Message of a layer below, for a sentence that has its own beginning and end."""
+    return str(error).removeprefix("simulate: ").rstrip(".")
+
+
+def describe(array: Any) -> str:
+    """What an argument is, where an array was expected."""
+    if not isinstance(array, np.ndarray):
+        return type(array).__name__
+    order = "C-contiguous" if array.flags.c_contiguous else "not C-contiguous"
+    write = "" if array.flags.writeable else ", read-only"
+    return f"{array.dtype} of shape {array.shape}, {order}{write}"

@@ -80,22 +80,7 @@ class DensityQueries(DensityMixin, Estimator):
         No (n, k) array besides the result is made.
         """
         outputs, X, _ = self._asked(X)
-        shape = (len(X), outputs.n_components)
-        if out is None:
-            out = np.empty(shape)
-        elif not (
-            isinstance(out, np.ndarray)
-            and out.shape == shape
-            and out.dtype == np.float64
-            and out.flags.c_contiguous
-            and out.flags.aligned
-            and out.flags.writeable
-        ):
-            raise ValueError(
-                f"{self._name}: out must be a writable C-contiguous float64 array of shape "
-                f"{shape}, got {describe(out)}."
-            )
-        return outputs.resp(X, out)
+        return outputs.resp(X, self._result(out, (len(X), outputs.n_components)))
 
     def score_samples(self, X: Any) -> Array:
         """Return the log-density of each row.
@@ -215,12 +200,3 @@ class DensityQueries(DensityMixin, Estimator):
 
 def _total(X: NDArray[Any], weight: Array | None) -> float:
     return float(len(X) if weight is None else weight.sum())
-
-
-def describe(array: Any) -> str:
-    """What an argument is, where an array was expected."""
-    if not isinstance(array, np.ndarray):
-        return type(array).__name__
-    order = "C-contiguous" if array.flags.c_contiguous else "not C-contiguous"
-    write = "" if array.flags.writeable else ", read-only"
-    return f"{array.dtype} of shape {array.shape}, {order}{write}"

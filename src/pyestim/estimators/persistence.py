@@ -18,7 +18,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from scipy import sparse
+from scipy.sparse import csc_array, csr_array
 
 from pyestim._version import __version__
 from pyestim.engine.report import Outcome, Report
@@ -33,6 +33,7 @@ CLASSES = {
     "GaussianMixture": "pyestim.estimators.gaussian_mixture",
     "LassoGLM": "pyestim.estimators.lasso_glm",
     "LassoGLMCV": "pyestim.estimators.lasso_glm_cv",
+    "MarkovChain": "pyestim.estimators.markov_chain",
 }
 
 #: Records of named fields that a file may hold, by tag, and where they are.
@@ -45,6 +46,10 @@ _TAG_OF = {name: tag for tag, (_, name) in RECORDS.items()}
 
 #: Kinds of numpy arrays that go into a file: bool, integers, floats.
 ARRAY_KINDS = "biuf"
+#: Kinds that go into a file as int64, with their unit.
+DATE_KINDS = "mM"
+#: Sparse tables that go into a file, by tag.
+SPARSE = {"csc": csc_array, "csr": csr_array}
 
 #: What a file that is damaged, foreign or made to annoy may raise while it is read.
 UNREADABLE = (
@@ -180,20 +185,37 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], what: str, owner: str) ->
         return {_TAG_OF[type(value).__name__]: encoded}
     if isinstance(value, dict):
         return {"table": {str(k): _encode(v, arrays, what, owner) for k, v in value.items()}}
-    if sparse.issparse(value) and value.format == "csc":
-        parts = [value.data, value.indices, value.indptr, list(value.shape)]
-        return {"csc": [_encode(part, arrays, what, owner) for part in parts]}
+    if isinstance(value, tuple(SPARSE.values())):
+        parts = (np.array(value.shape), value.data, value.indices, value.indptr)
+        return {value.format: [_encode(part, arrays, what, owner) for part in parts]}
     if isinstance(value, np.ndarray):
-        if value.dtype.kind in ARRAY_KINDS:
-            name = f"a{len(arrays)}"
-            arrays[name] = value
-            return {"array": name}
-        if value.dtype.kind in "OU" and all(isinstance(item, str) for item in value.flat):
-            return {"strings": value.tolist()}
+        return _encode_array(value, arrays, what, owner)
     raise TypeError(
         f"{owner}.save: expected {what} to be a number, a string, a list or a numeric array, "
         f"got {type(value).__name__}. Set it to None or to such a value before saving."
     )
+
+
+def _encode_array(value: np.ndarray, arrays: dict[str, np.ndarray], what: str, owner: str) -> Any:
+    if value.dtype.kind in ARRAY_KINDS:
+        name = f"a{len(arrays)}"
+        arrays[name] = value
+        return {"array": name}
+    if value.dtype.kind in DATE_KINDS:
+        unit = value.dtype.newbyteorder("=").str
+        whole = np.ascontiguousarray(value, dtype=unit).view(np.int64)
+        return {"dates": [unit, _encode_array(whole, arrays, what, owner)]}
+    if value.dtype.kind in "OU" and all(isinstance(item, str) for item in value.flat):
+        strings = {"strings" if value.dtype.kind == "O" else "text": value.ravel().tolist()}
+        return strings if value.ndim == 1 else {"shaped": [list(value.shape), strings]}
+    raise TypeError(
+        f"{owner}.save: expected {what} to hold numbers, dates or strings, got an array of "
+        f"{value.dtype}: {_kinds(value)}. Turn such labels into strings before the fit."
+    )
+
+
+def _kinds(value: np.ndarray) -> str:
+    return ", ".join(sorted({type(item).__name__ for item in value.flat}))
 
 
 class _Reader:
@@ -223,6 +245,8 @@ class _Reader:
             decode: Any = None
             if tag in RECORDS:
                 decode = partial(self.record, tag)
+            elif tag in SPARSE:
+                decode = partial(self.sparse, tag)
             elif tag in _TAGS:
                 decode = getattr(self, f"_{tag}")
             if decode is not None:
@@ -250,6 +274,24 @@ class _Reader:
     def _strings(self, content: list[str]) -> np.ndarray:
         return np.array([str(item) for item in content], dtype=object)
 
+    def _text(self, content: list[str]) -> np.ndarray:
+        return np.array([str(item) for item in content], dtype=np.str_)
+
+    def _shaped(self, content: list[Any]) -> np.ndarray:
+        try:
+            shape, flat = content
+            return np.asarray(self.value(flat)).reshape(shape)
+        except ValueError as error:
+            raise TypeError(content) from error
+
+    def _dates(self, content: list[Any]) -> np.ndarray:
+        if len(content) != 2:
+            raise TypeError(content)
+        kind, values = np.dtype(content[0]), self.value(content[1])
+        if kind.kind not in DATE_KINDS or values.dtype != np.int64:
+            raise TypeError(content)
+        return np.asarray(values.astype(kind))
+
     def _array(self, content: str) -> np.ndarray:
         array = self.arrays[content]
         if array.dtype.kind not in ARRAY_KINDS:
@@ -260,11 +302,15 @@ class _Reader:
     def _table(self, content: dict[str, Any]) -> dict[str, Any]:
         return {key: self.value(item) for key, item in content.items()}
 
-    def _csc(self, content: list[Any]) -> Any:
-        data, indices, indptr, shape = (self.value(part) for part in content)
-        matrix = sparse.csc_array((data, indices, indptr), shape=tuple(shape))
-        matrix.check_format(full_check=True)
-        return matrix
+    def sparse(self, tag: str, content: list[Any]) -> Any:
+        """Build a table of `SPARSE` from its parts."""
+        try:
+            shape, data, indices, indptr = (self.value(part) for part in content)
+            table = SPARSE[tag]((data, indices, indptr), shape=tuple(shape.tolist()))
+            table.check_format(full_check=True)
+        except ValueError as error:
+            raise TypeError(content) from error
+        return table
 
     def record(self, tag: str, content: dict[str, Any]) -> Any:
         """Build a record of `RECORDS` from its fields."""
@@ -275,4 +321,4 @@ class _Reader:
         return getattr(import_module(module), name)(**fields)
 
 
-_TAGS = {"float", "list", "tuple", "strings", "array", "table", "csc"}
+_TAGS = {"float", "list", "tuple", "strings", "text", "shaped", "dates", "array", "table"}

@@ -8,5 +8,6 @@ from __future__ import annotations
 from pyestim.plot._convergence import ConvergenceDisplay
 from pyestim.plot._mixture import MixtureDisplay
 from pyestim.plot._path import PathDisplay
+from pyestim.plot._transitions import TransitionDisplay
 
-__all__ = ["ConvergenceDisplay", "MixtureDisplay", "PathDisplay"]
+__all__ = ["ConvergenceDisplay", "MixtureDisplay", "PathDisplay", "TransitionDisplay"]
