@@ -185,7 +185,7 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], what: str, owner: str) ->
         return {_TAG_OF[type(value).__name__]: encoded}
     if isinstance(value, dict):
         return {"table": {str(k): _encode(v, arrays, what, owner) for k, v in value.items()}}
-    if isinstance(value, tuple(SPARSE.values())):
+    if isinstance(value, (csc_array, csr_array)):
         parts = (np.array(value.shape), value.data, value.indices, value.indptr)
         return {value.format: [_encode(part, arrays, what, owner) for part in parts]}
     if isinstance(value, np.ndarray):
