@@ -277,3 +277,5 @@ def test_lengths_in_the_place_of_y_are_not_ignored(method):
     chain = MarkovChain().fit(X, X)  # a y that has the rows of X is ignored, as everywhere
     with pytest.raises(ValueError, match=r"y is ignored .* Pass the lengths .* by name"):
         getattr(chain, method)(X, [2, 3])
+    with pytest.raises(ValueError, match=r"X must be one column of states"):
+        getattr(chain, method)(np.array(3), [2, 3])

@@ -1,4 +1,4 @@
-"""Classes, stationary laws, passage times and timescales of transition matrices."""
+"""Classes, stationary laws and timescales of transition matrices."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from chain_counts import counts_of, random_chain, reference_cases
-from scipy.sparse import block_diag, csr_array, diags_array, eye_array, kron
+from scipy.sparse import csr_array, diags_array, eye_array
 
-from pyestim.models import chain_sparse
 from pyestim.models.chain_elimination import eliminate
 from pyestim.models.chain_passage import (
     hitting_probabilities,
@@ -286,177 +285,6 @@ def test_probabilities_that_underflow_are_refused():
         )
 
 
-# -- large sparse chains ---------------------------------------------------------------------------
-
-
-def lattice(m):
-    """Walk on an m by m lattice: periodic, stationary in proportion to the number of neighbours."""
-    path = diags_array([np.ones(m - 1), np.ones(m - 1)], offsets=[-1, 1])
-    links = csr_array(kron(eye_array(m), path) + kron(path, eye_array(m)))
-    degree = links.sum(axis=1)
-    return csr_array(diags_array(1 / degree) @ links), degree / degree.sum()
-
-
-def test_large_slow_chain_by_factorisation():
-    matrix, law = lattice(60)
-    # The relaxation time is about 2 m^2; times the rounding unit, and room for the sums.
-    np.testing.assert_allclose(stationary(matrix)[0], law, rtol=100 * 2 * 60**2 * EPS)
-    assert communicating_classes(matrix).periods.tolist() == [2]
-
-
-def test_large_fast_chain_by_steps():
-    rng = np.random.default_rng(0)
-    k = 3000
-    target = np.concatenate([rng.integers(0, k, 12 * k), (np.arange(k) + 1) % k])
-    links = csr_array((np.ones(13 * k), (np.tile(np.arange(k), 13), target)), shape=(k, k))
-    matrix = csr_array(diags_array(1 / links.sum(axis=1)) @ links)
-    law = stationary(matrix)[0]
-    np.testing.assert_allclose(law @ matrix, law, rtol=1e-13)
-    rest = rng.random(k) / k * 0.2
-    scale = 1 - rest * (k - np.diff(matrix.indptr))
-    table = TransitionTable(csr_array(diags_array(scale) @ matrix), rest)
-    law = stationary(table)[0]
-    np.testing.assert_allclose(law @ table.dense(), law, rtol=1e-13)
-
-
-@pytest.mark.parametrize("full", [False, True])
-def test_factorisation_against_elimination(full, monkeypatch):
-    """The same chain through both; relaxation time below 1e3."""
-    rng = np.random.default_rng(4)
-    matrix, _ = lattice(15)
-    rest = rng.random(225) / 225 * 0.01 if full else None
-    if full:
-        scale = 1 - rest * (225 - np.diff(matrix.indptr))
-        matrix = csr_array(diags_array(scale) @ matrix)
-    form = TransitionTable(matrix, rest) if full else matrix
-    dense = form.dense() if full else form.toarray()
-    target = rng.permutation(225)[:3]
-    expected = stationary(dense)[0], hitting_times(dense, target)
-    monkeypatch.setattr(chain_sparse, "MAX_STEPS", 2)
-    for module in ("chain_structure", "chain_passage"):
-        monkeypatch.setattr(f"pyestim.models.{module}.DENSE_STATES", 10)
-    np.testing.assert_allclose(stationary(form)[0], expected[0], rtol=1e3 * 100 * EPS)
-    np.testing.assert_allclose(hitting_times(form, target), expected[1], rtol=1e3 * 100 * EPS)
-
-
-def test_nearly_decoupled_sparse_chain_falls_back_to_elimination(monkeypatch):
-    rng = np.random.default_rng(2)
-    k = 60
-    up = rng.uniform(0.02, 0.9, k - 1)
-    down = 0.95 - up
-    matrix = diags_array([down, up], offsets=[-1, 1]).toarray() / 2
-    np.fill_diagonal(matrix, 1 - matrix.sum(axis=1))
-    log = np.concatenate([[0.0], np.cumsum(np.log(up) - np.log(down))])
-    law = np.exp(log - log.max())
-    law /= law.sum()
-    monkeypatch.setattr(chain_sparse, "MAX_STEPS", 2)
-    monkeypatch.setattr("pyestim.models.chain_structure.DENSE_STATES", 10)
-    got = stationary(csr_array(matrix))[0]
-    assert np.abs(got - law).sum() < 10 * chain_sparse.MAX_ERROR
-    monkeypatch.setattr(chain_sparse, "MAX_ERROR", 0.0)
-    np.testing.assert_allclose(stationary(csr_array(matrix))[0], law, rtol=1e-12)
-    monkeypatch.setattr(chain_sparse, "MOST_DENSE_STATES", 59)
-    with pytest.raises(ArithmeticError, match="nearly decoupled"):
-        stationary(csr_array(matrix))
-
-
-def test_large_spectrum_by_iteration(monkeypatch):
-    monkeypatch.setattr("pyestim.models.chain_structure.DENSE_STATES", 10)
-    matrix = block_diag([lattice(12)[0], np.array([[0.9, 0.1], [0.2, 0.8]])], format="csr")
-    # Two closed classes, one of period two: moduli 1, 1, 1, the first of which is left out.
-    scales = timescales(csr_array(matrix), 4)
-    assert np.isinf(scales[:2]).all() and np.isfinite(scales[2:]).all()
-    dense = timescales(matrix.toarray()[:144, :144], 3)
-    np.testing.assert_allclose(scales[2:], dense[1:], rtol=1e-6)
-
-
-SLOW = np.array([[1 - 1e-11, 1e-11, 0], [1e-11, 0.5, 0.5 - 1e-11], [0, 0.5, 0.5]])
-
-
-@pytest.mark.parametrize("form", [np.asarray, csr_array])
-def test_few_timescales_are_the_first_of_all(form):
-    # Further closed classes and a cycle before the slow one: as many infinite scales.
-    cycle = np.array([[0.0, 1.0], [1.0, 0.0]])
-    for matrix in (SLOW, block_diag([cycle, SLOW, np.eye(2)]).toarray()):
-        whole = timescales(form(matrix))
-        assert np.isfinite(whole).sum() == 2
-        slowest = whole[np.isfinite(whole)][0]
-        np.testing.assert_allclose(slowest, 2 / 3e-11, rtol=1e-4)
-        for n in range(1, len(whole) + 1):
-            assert timescales(form(matrix), n).tolist() == whole[:n].tolist()
-
-
-# -- passage ---------------------------------------------------------------------------------------
-
-
-def ruin(p, k):
-    """Walk on 0 ... k - 1 with absorbing ends, up with probability p."""
-    matrix = np.diag(np.full(k - 1, p), 1) + np.diag(np.full(k - 1, 1 - p), -1)
-    matrix[0], matrix[-1] = 0.0, 0.0
-    matrix[0, 0] = matrix[-1, -1] = 1.0
-    return matrix
-
-
-@pytest.mark.parametrize("p", [0.5, 0.3, 0.7])
-def test_gamblers_ruin(p):
-    k = 12
-    matrix, i, r = ruin(p, k), np.arange(k), (1 - p) / p
-    top = i / (k - 1) if p == 0.5 else (1 - r**i) / (1 - r ** (k - 1))
-    expected = i * (k - 1 - i) if p == 0.5 else (i - (k - 1) * top) / (1 - 2 * p)
-    for form in (matrix, csr_array(matrix)):
-        # The closed forms lose some digits themselves.
-        np.testing.assert_allclose(hitting_probabilities(form, k - 1), top, rtol=1e-12)
-        np.testing.assert_allclose(hitting_times(form, [0, k - 1]), expected, rtol=1e-12)
-        times = hitting_times(form, k - 1)
-        assert times[-1] == 0 and np.isinf(times[:-1]).all()
-        assert (hitting_probabilities(form, [0, k - 1]) == 1).all()
-
-
-def test_times_and_probabilities_by_simulation_free_recursion():
-    """Sums over time of the law of a chain that stops at the target."""
-    rng = np.random.default_rng(8)
-    matrix = random_chain(rng, 6)
-    matrix[5] = [0, 0, 0, 0, 0, 1.0]
-    stopped = matrix.copy()
-    stopped[2] = np.eye(6)[2]
-    power = np.linalg.matrix_power(stopped, 2**12)
-    np.testing.assert_allclose(hitting_probabilities(matrix, 2), power[:, 2], rtol=1e-12)
-    assert hitting_times(matrix, 2).tolist() == [np.inf, np.inf, 0.0, np.inf, np.inf, np.inf]
-
-
-def test_infinite_only_where_the_target_can_be_missed():
-    matrix = np.array(
-        [
-            [0.5, 0.5, 0.0, 0.0, 0.0],
-            [0.0, 0.0, 1.0, 0.0, 0.0],  # to the target, surely
-            [0.0, 0.0, 0.5, 0.0, 0.5],  # the target; may leave for ever
-            [0.2, 0.0, 0.0, 0.4, 0.4],  # may miss it
-            [0.0, 0.0, 0.0, 0.0, 1.0],
-        ]
-    )
-    for form in (matrix, csr_array(matrix)):
-        np.testing.assert_allclose(hitting_times(form, 2), [3.0, 1.0, 0.0, np.inf, np.inf])
-        np.testing.assert_allclose(hitting_probabilities(form, 2), [1, 1, 1, 1 / 3, 0])
-        passage = mean_first_passage_times(form)
-        for j in range(5):
-            np.testing.assert_allclose(passage[:, j], hitting_times(form, j), rtol=1e-13)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_passage_times_agree_with_hitting_times(seed):
-    rng = np.random.default_rng(seed)
-    matrix = np.zeros((10, 10))
-    matrix[:4, :4] = random_chain(rng, 4)
-    matrix[4:7, 4:7] = random_chain(rng, 3)
-    matrix[7:] = rng.dirichlet(np.ones(10), size=3)
-    matrix[9, 4:] = 0.0
-    matrix[9] /= matrix[9].sum()  # only to the first class
-    passage = mean_first_passage_times(matrix)
-    for j in range(10):
-        np.testing.assert_allclose(passage[:, j], hitting_times(matrix, j), rtol=1e-12)
-    assert np.isfinite(passage[9, :4]).all() and np.isinf(passage[8, :7]).all()
-
-
 # -- hostile input ---------------------------------------------------------------------------------
 
 
@@ -481,11 +309,3 @@ def test_bad_matrices(bad, message):
     for function in (communicating_classes, stationary, timescales, mean_first_passage_times):
         with pytest.raises(ValueError, match=message):
             function(bad)
-
-
-@pytest.mark.parametrize("bad", [3, -1, [], [0, 9], 0.5, [[0]], "a", [True, False, True]])
-def test_bad_targets(bad):
-    matrix = np.full((3, 3), 1 / 3)
-    for function in (hitting_times, hitting_probabilities):
-        with pytest.raises(ValueError, match="targets must be states"):
-            function(matrix, bad)

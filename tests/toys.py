@@ -53,9 +53,6 @@ class Hill:
     def unpack(self, vector):
         return At(vector)
 
-    def needs_repair(self, params, stats, n_before):
-        return False
-
     def diagnose(self, params, stats):
         return ()
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from time import perf_counter
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 from pyestim.engine.accelerate import Point, Scheme, make_scheme
-from pyestim.engine.model import Capability, Model
+from pyestim.engine.model import Capability, Model, RepairableModel
 from pyestim.engine.report import Outcome, Report
 from pyestim.engine.stats import Stats
 from pyestim.engine.stop import Stop, rounding_floor
@@ -69,16 +69,22 @@ class _Candidate(Generic[P]):
         self.trace: list[float] = []
         self.events: list[str] = []
         self.outcome: Outcome | None = None
-        self.repairs = Capability.REPAIR in model.supports
+        repairs = Capability.REPAIR in model.supports
+        self.repairable = cast("RepairableModel[P]", model) if repairs else None
 
     def receive(self, stats: Stats, sweep: Sweep[P]) -> None:
         """Take the statistics of the proposal and choose the next one, or end."""
         value = self.model.objective(self.proposal, stats) / sweep.weight_sum
         self.trace.append(value)
         point = Point(self.proposal, stats, value)
-        if self.repairs and isfinite(value) and self._degenerate(point):
+        repairable = self.repairable
+        if (
+            repairable is not None
+            and isfinite(value)
+            and repairable.needs_repair(point.params, point.stats, len(self.events))
+        ):
             if not self.scheme.trying:
-                return self._repair(point, sweep)
+                return self._repair(repairable, point, sweep)
             # An extrapolation that went too far is taken back: only the path itself is repaired.
             point = replace(point, objective=-float("inf"))
         proposal = self.scheme.advance(point)
@@ -97,13 +103,10 @@ class _Candidate(Generic[P]):
         slack = rounding_floor(point.objective, eps)
         return self.scheme.kept and point.objective > self.best.objective - slack
 
-    def _degenerate(self, point: Point[P]) -> bool:
-        return self.model.needs_repair(point.params, point.stats, len(self.events))
-
-    def _repair(self, point: Point[P], sweep: Sweep[P]) -> None:
+    def _repair(self, model: RepairableModel[P], point: Point[P], sweep: Sweep[P]) -> None:
         """Replace degenerate parts; the past is not comparable then."""
         n_before = len(self.events)
-        self.proposal, event = self.model.repair(point.params, point.stats, sweep, n_before)
+        self.proposal, event = model.repair(point.params, point.stats, sweep, n_before)
         self.events.append(event)
         self.best, self.stale = point, True
         self.scheme.reset()

@@ -71,8 +71,16 @@ class Model(Protocol[P]):
         """Inverse of `pack`; raises `Infeasible` where there is none."""
         ...
 
+    def diagnose(self, params: P, stats: Stats) -> tuple[str, ...]:
+        """Sentences about what is wrong with the parameters; empty when nothing is."""
+        ...
+
+
+class RepairableModel(Model[P], Protocol[P]):
+    """A model with `Capability.REPAIR`."""
+
     def needs_repair(self, params: P, stats: Stats, n_before: int) -> bool:
-        """Whether parts are degenerate and can be replaced; asked only with `Capability.REPAIR`."""
+        """Whether parts are degenerate and can be replaced."""
         ...
 
     def repair(self, params: P, stats: Stats, sweep: Any, n_before: int) -> tuple[P, str]:
@@ -81,10 +89,6 @@ class Model(Protocol[P]):
         The driver forgets what it knew about the candidate after a repair, since the objective
         of the repaired parameters is not comparable.
         """
-        ...
-
-    def diagnose(self, params: P, stats: Stats) -> tuple[str, ...]:
-        """Sentences about what is wrong with the parameters; empty when nothing is."""
         ...
 
 

@@ -120,7 +120,8 @@ class ChainBase(Estimator):
 
     def _refuse_lengths_as_y(self, X: Any, y: Any) -> None:
         """The second argument is y, as everywhere in scikit-learn, where hmmlearn has lengths."""
-        if np.ndim(y) == 1 and not issparse(X) and hasattr(X, "__len__") and len(y) != len(X):
+        countable = hasattr(X, "__len__") and not issparse(X) and getattr(X, "ndim", 1) > 0
+        if np.ndim(y) == 1 and countable and len(y) != len(X):
             raise ValueError(
                 f"{self._name}: y is ignored and expected to be None or to have the {len(X)} rows "
                 f"of X, got {len(y)} values. Pass the lengths of sequences by name: lengths=..."

@@ -93,16 +93,6 @@ class ChainModel:
         rows /= rows.sum(axis=1, keepdims=True)
         return ChainParams(rows[0], rows[1:])
 
-    def needs_repair(self, params: ChainParams, stats: Stats, n_before: int) -> bool:
-        """Nothing degenerates."""
-        return False
-
-    def repair(
-        self, params: ChainParams, stats: Stats, sweep: Any, n_before: int
-    ) -> tuple[ChainParams, str]:
-        """Never asked for."""
-        raise NotImplementedError("ChainModel: there is nothing to repair.")
-
     def diagnose(self, params: ChainParams, stats: Stats) -> tuple[str, ...]:
         """Say which states were never left."""
         return never_left(stats["counts"].sum(axis=1), "states")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -65,16 +64,6 @@ class KMeans:
         """Inverse of `pack`."""
         k, d = self.layout.windows["first"]
         return KMeansParams(vector.reshape(k, d).copy())
-
-    def needs_repair(self, params: KMeansParams, stats: Stats, n_before: int) -> bool:
-        """Nothing is repaired."""
-        return False
-
-    def repair(
-        self, params: KMeansParams, stats: Stats, sweep: Any, n_before: int
-    ) -> tuple[KMeansParams, str]:
-        """Nothing is repaired."""
-        return params, ""
 
     def diagnose(self, params: KMeansParams, stats: Stats) -> tuple[str, ...]:
         """Sentences that name the empty clusters."""
