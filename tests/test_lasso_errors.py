@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from pyestim import LassoGLM, LassoGLMCV, glm_path
 from pyestim.plot import PathDisplay
 
+pytestmark = pytest.mark.once
 RNG = np.random.RandomState(0)
 X = RNG.normal(size=(40, 4))
 Y = X[:, 0] - X[:, 2] + RNG.normal(size=40)

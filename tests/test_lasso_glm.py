@@ -18,6 +18,8 @@ from pyestim import LassoGLM, LassoGLMCV, glm_path
 from pyestim.estimators.lasso_glm import PathMaker
 from pyestim.penalised.criteria import dispersion
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_warm_and_cold_solutions_agree_to_the_gap(family):

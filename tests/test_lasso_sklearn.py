@@ -24,7 +24,7 @@ FAMILIES = ("gaussian", "binomial", "poisson", "gamma", "multinomial", "cox")
 SINGLE = [
     LassoGLM(family, alpha=0.1 if family == "cox" else 0.01, tol=1e-13) for family in FAMILIES
 ]
-CHOSEN = [LassoGLMCV(family, n_alphas=10, eps=0.05, cv=3, tol=1e-12) for family in FAMILIES]
+CHOSEN = [LassoGLMCV(family, n_alphas=4, eps=0.2, cv=2, tol=1e-12) for family in FAMILIES]
 
 
 @parametrize_with_checks([*SINGLE, *CHOSEN])
@@ -81,8 +81,7 @@ def test_weights_are_repeated_rows(family):
 def test_pickle_clone_and_file(family, cls, tmp_path):
     X, y, w = problem(family)
     model = cls(family, penalty_weights=np.array([0.5, 1, 1, 1, np.inf, 1]))
-    if cls is LassoGLM:
-        model.set_params(alpha=0.05)
+    model.set_params(**({"alpha": 0.05} if cls is LassoGLM else {"n_alphas": 8, "eps": 0.1}))
     model.fit(X, y, sample_weight=w)
     assert not clone(model).__sklearn_is_fitted__()
     model.save(tmp_path / "model.npz")
@@ -132,7 +131,7 @@ def test_data_frames_name_the_columns():
 def test_splitters_of_every_kind(family):
     X, y, w = problem(family)
     groups = np.arange(len(X)) % 5
-    model = LassoGLMCV(family, n_alphas=15, eps=0.05)
+    model = LassoGLMCV(family, n_alphas=6, eps=0.2)
     first = clone(model).set_params(cv=GroupKFold(5)).fit(X, y, w, groups=groups)
     folds = [(np.flatnonzero(groups != g), np.flatnonzero(groups == g)) for g in range(5)]
     second = clone(model).set_params(cv=iter(folds)).fit(X, y, w)
