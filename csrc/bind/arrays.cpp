@@ -40,6 +40,12 @@ py::array as_array(const py::object& object, const Argument& argument) {
   return py::reinterpret_borrow<py::array>(object);
 }
 
+Dtype dtype_of(const py::array& array, const Argument& argument) {
+  if (array.dtype().equal(py::dtype::of<float>())) return Dtype::float32;
+  if (array.dtype().equal(py::dtype::of<double>())) return Dtype::float64;
+  raise_type(argument, "have dtype float32 or float64 in native byte order", py::str(array.dtype()));
+}
+
 py::array detail::checked(const py::object& object, const Argument& argument, const py::dtype& dtype,
                           const char* type_name, const Shape& shape, bool writable) {
   py::array array = as_array(object, argument);

@@ -27,6 +27,7 @@ using Shape = std::vector<int64_t>;
 std::string shape_text(const py::array& array);
 void check_aligned(const py::array& array, const Argument& argument);
 py::array as_array(const py::object& object, const Argument& argument);
+Dtype dtype_of(const py::array& array, const Argument& argument);
 
 namespace detail {
 // A C-contiguous array of exactly this type and shape (-1: any extent), writable if asked; never a copy.

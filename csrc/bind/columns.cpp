@@ -5,12 +5,6 @@
 namespace pyestim::bind {
 namespace {
 
-Dtype dtype_of(const py::array& array, const Argument& argument) {
-  if (array.dtype().equal(py::dtype::of<float>())) return Dtype::float32;
-  if (array.dtype().equal(py::dtype::of<double>())) return Dtype::float64;
-  raise_type(argument, "have dtype float32 or float64 in native byte order", py::str(array.dtype()));
-}
-
 // Every start within the entries and in order, every row within the matrix: kernels trust them from here on.
 template <class Index>
 void check_entries(const Index* entry_row, int64_t n_entries, const Index* starts, int64_t p, int64_t n) {

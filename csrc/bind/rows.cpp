@@ -3,15 +3,6 @@
 #include "bind/bind.hpp"
 
 namespace pyestim::bind {
-namespace {
-
-Dtype dtype_of(const py::array& array, const Argument& argument) {
-  if (array.dtype().equal(py::dtype::of<float>())) return Dtype::float32;
-  if (array.dtype().equal(py::dtype::of<double>())) return Dtype::float64;
-  raise_type(argument, "have dtype float32 or float64 in native byte order", py::str(array.dtype()));
-}
-
-}  // namespace
 
 Rows::Rows(const py::object& x, const py::object& sample_weight, const py::object& centre, const py::object& scale)
     : x_(x), weight_(sample_weight), centre_(centre), scale_(scale) {
