@@ -17,6 +17,7 @@ import numpy as np
 from pyestim.engine.stats import Vector
 from pyestim.penalised.gap import Certificate, Evaluation, certify, evaluate, violation_of
 from pyestim.penalised.newton_step import Direction, Step, step_of
+from pyestim.penalised.penalty import Weights
 from pyestim.penalised.point import Point
 from pyestim.penalised.problem import Problem, lambda_max, pull
 
@@ -31,6 +32,8 @@ ARMIJO, MAX_HALVINGS = 1e-4, 40
 #: Rounding of the objective, relative; a decrease expected below so many of it cannot be seen, and
 #: then the step counts if it lowers the gap. So many steps may not do so in a row.
 ROUNDING, UNSEEN, MAX_IDLE = 2e-15, 100.0, 4
+#: A violation of this share of the largest gradient need not be more than rounding.
+NOTHING = 1e-12
 #: Points that a prediction looks back on.
 TRAIL = 3
 #: A loss above the saturated one by less than this share of the null model's is a perfect fit.
@@ -184,6 +187,17 @@ def zeros(beta: Vector) -> Any:
     return beta == 0.0 if beta.ndim == 1 else ~beta.any(axis=1)
 
 
+def in_order(problem: Problem, correlation: Vector, beta: Vector, weights: Weights) -> bool:
+    """Whether zeros meet their conditions and nothing rests on a bound, which it might leave."""
+    none = zeros(beta)
+    if problem.bounded:
+        shape = (-1, *[1] * (beta.ndim - 1))
+        held = (beta <= weights.lower.reshape(shape)) | (beta >= weights.upper.reshape(shape))
+        if np.any(held & (beta != 0.0)):
+            return False
+    return bool(np.all(pull(problem, correlation, weights)[none] <= weights.l1[none]))
+
+
 def clipped(problem: Problem, beta: Vector) -> Vector:
     """Coefficients moved within their bounds."""
     if not problem.bounded:
@@ -293,15 +307,15 @@ class Solve:
             )
             beta = at.beta[columns]
             violation = violation_of(problem, beta, correlation, at.gradient, weights)
-            if found is None and violation == 0.0:
-                return
+            if found is None and violation <= NOTHING * path.largest:
+                # The penalty at which the first column enters: no step of the size of rounding.
+                found = certify(problem, path.at, columns)
+                continue
             least = VIOLATION_SHARE * target / max(float(np.abs(beta).sum()), 1.0)
             if not problem.penalty.convex:
                 least = VIOLATION_SHARE * target * path.largest
             tolerance = max(FORCING * violation, min(least, violation))
-            settled = found is not None and bool(
-                np.all(pull(problem, correlation, weights)[zeros(beta)] <= weights.l1[zeros(beta)])
-            )
+            settled = found is not None and in_order(problem, correlation, beta, weights)
             direction = path.step(problem, at, columns, weights, tolerance, settled)
             moved = line_search(problem, at, columns, direction)
             self.n_iter += 1
