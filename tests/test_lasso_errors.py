@@ -65,6 +65,15 @@ REFUSED = {
     "inf in X": ({}, replaced(X, (3, 1), np.inf), Y, {}, "Input X contains infinity"),
     "NaN sparse": ({}, sparse.csc_array(replaced(X, (3, 1), np.nan)), Y, {}, "contains NaN"),
     "NaN in y": ({}, X, replaced(Y, 5, np.nan), {}, "Input y contains NaN"),
+    "huge y": ({}, X, Y * 1e200, {}, "squares do not overflow"),
+    "huge offset": ({}, X, Y, {"offset": Y * 1e200}, "offset must not exceed"),
+    "group bounds": (
+        {"family": "multinomial", "penalty": "group", "lower": 0.0},
+        X,
+        LABELS,
+        {},
+        "penalty='group' takes no bounds",
+    ),
     "no y": ({}, X, None, {}, "requires y"),
     "short y": ({}, X, Y[:-1], {}, "inconsistent numbers of samples"),
     "no columns": ({}, X[:, :0], Y, {}, "0 feature"),
@@ -79,7 +88,7 @@ REFUSED = {
     "no counts": ({"family": "poisson"}, X, 0 * Y, {}, "expected an event in some row"),
     "gamma": ({"family": "gamma"}, X, np.maximum(Y, 0), {}, "family='gamma': expected y > 0"),
     "three": ({"family": "binomial"}, X, np.arange(40) % 3, {}, "Use family='multinomial'"),
-    "one class": ({"family": "binomial"}, X, ONES, {}, "at least two classes .* got one class"),
+    "one class": ({"family": "binomial"}, X, ONES, {}, r"at least two .* got one class, 1\.0:"),
     "one class m": ({"family": "multinomial"}, X, ONES, {}, "at least two classes"),
     "one class w": (
         {"family": "binomial"},
@@ -305,6 +314,21 @@ def test_indices_of_64_bits():
     broken.indices[0] = 2**40
     with pytest.raises(ValueError, match=r"row|ind"):
         LassoGLM(alpha=0.05).fit(broken, Y)
+
+
+@pytest.mark.parametrize("form", [sparse.csc_array, sparse.csr_array])
+@pytest.mark.parametrize(
+    ("part", "where", "value"),
+    [("indices", 0, 10**6), ("indices", 0, -5), ("indptr", 2, 10**6), ("indptr", 2, -4)],
+)
+def test_sparse_rows_that_point_outside_are_refused(form, part, where, value):
+    model = LassoGLM(alpha=0.1).fit(form(X), Y)
+    broken = form(X)
+    setattr(broken, part, replaced(getattr(broken, part), where, value))
+    with pytest.raises(ValueError, match="LassoGLM: expected a sparse X whose indptr rises"):
+        LassoGLM().fit(broken, Y)
+    with pytest.raises(ValueError, match="LassoGLM: expected a sparse X whose indptr rises"):
+        model.predict(broken)
 
 
 def test_limit_of_iterations_is_told():

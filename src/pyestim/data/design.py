@@ -243,6 +243,7 @@ def _parts(X: Any, owner: str) -> tuple[NDArray[Any], Any, Any]:
         raise ValueError(f"{owner}: X must have two axes and at least one row, got {X.shape}.")
     if not sparse.issparse(X):
         return _real(np.asarray(X)), None, None
+    check_sparse(X, owner)
     columns = X if X.format == "csc" else X.tocsc()
     if not columns.has_canonical_format:
         columns = columns.copy()
@@ -252,6 +253,28 @@ def _parts(X: Any, owner: str) -> tuple[NDArray[Any], Any, Any]:
         rows, starts = rows.astype(np.int64), starts.astype(np.int64)
     values = _real(columns.data)
     return tuple(np.ascontiguousarray(part) for part in (values, rows, starts))  # type: ignore[return-value]
+
+
+def check_sparse(X: Any, owner: str) -> None:
+    """Refuse compressed matrices whose indices point outside: native code would follow them.
+
+    Parameters
+    ----------
+    X : scipy sparse array
+        Other formats than compressed rows and columns pass.
+    owner : str
+        Who asks, for messages.
+    """
+    if X.format not in ("csc", "csr"):
+        return
+    inner = X.shape[0 if X.format == "csc" else 1]
+    starts, inside = X.indptr, X.indices
+    rising = starts[0] == 0 and starts[-1] <= len(inside) and bool((np.diff(starts) >= 0).all())
+    if not rising or (len(inside) and not 0 <= inside.min() <= inside.max() < inner):
+        raise ValueError(
+            f"{owner}: expected a sparse X whose indptr rises from 0 to the number of entries and "
+            f"whose indices lie within 0..{inner - 1}, got others. Build it again from its entries."
+        )
 
 
 def _real(values: NDArray[Any]) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.utils import ClassifierTags, RegressorTags
 from sklearn.utils.validation import validate_data
 
-from pyestim.data.design import Design
+from pyestim.data.design import Design, check_sparse
 from pyestim.estimators import _glm_checks as checks
 from pyestim.estimators._base import ROW_TYPES, Array, Estimator, shown
 from pyestim.penalised import families
@@ -124,6 +124,11 @@ class PenalisedGLM(Estimator):
                 f"{self._name}: penalty='group' joins the coefficients of one column over the "
                 f"classes of family='multinomial', got family={self.family!r}. Use penalty='l1'."
             )
+        if self.penalty == "group" and not (self.lower is None and self.upper is None):
+            raise ValueError(
+                f"{self._name}: penalty='group' takes no bounds, got lower={shown(self.lower)} "
+                f"and upper={shown(self.upper)}. Set both to None, or use penalty='l1'."
+            )
         if self.penalty in ("mcp", "scad"):
             checks.check_concavity(self._name, self.penalty, self.concavity)
 
@@ -134,8 +139,11 @@ class PenalisedGLM(Estimator):
 
     def _rows(self, X: Any, *, reset: bool) -> Any:
         """X as it is where it can be read: dense float32 or float64, or compressed columns."""
-        if not sparse.issparse(X):
+        # A data frame has this accessor where all of its columns are sparse.
+        if not (sparse.issparse(X) or hasattr(X, "sparse")):
             return self._sample_matrix(X, reset=reset)
+        if sparse.issparse(X):
+            check_sparse(X, self._name)
         return validate_data(
             self,
             X,

@@ -21,6 +21,9 @@ RULES_OF_CV = ("min", "1se", "aic", "bic", "ebic")
 #: A response within the range, for rows of weight zero: they are absent.
 _HARMLESS = {"poisson": 1.0, "gamma": 1.0}
 
+#: The square of a larger linear predictor would overflow.
+LARGEST_OFFSET = 1e150
+
 _FLAG = one_of(True, False)
 _UNIT = Rule(
     lambda v: bool(number(0.0).holds(v) and v <= 1), "a number from 0 (ridge) to 1 (Lasso)"
@@ -184,6 +187,11 @@ def check_offset(owner: str, offset: Any, n: int, outputs: int = 1) -> Array | N
     if offset is None:
         return None
     array: Array = check_array(offset, dtype=np.float64, ensure_2d=False, input_name="offset")
+    if np.abs(array).max(initial=0.0) > LARGEST_OFFSET:
+        raise ValueError(
+            f"{owner}: offset must not exceed {LARGEST_OFFSET:g}, whose square overflows, got "
+            f"{np.abs(array).max():g}. It is on the scale of the linear predictor."
+        )
     shape = (n,) if outputs == 1 else (n, outputs)
     if array.shape != shape:
         raise ValueError(

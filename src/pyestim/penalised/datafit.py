@@ -15,6 +15,8 @@ from pyestim.engine.stats import Vector
 
 #: exp() of more is not taken: the loss is astronomical there and a line search comes back.
 LARGEST_EXPONENT = 700.0
+#: Squares of larger responses overflow when they are added.
+LARGEST_RESPONSE = 1e150
 #: A dual variable may leave its domain by the rounding of two products and a quotient.
 DUAL_ROUNDING = 8.0 * float(np.finfo(np.float64).eps)
 
@@ -196,6 +198,11 @@ class Gaussian(RowDatafit):
 
     name = "gaussian"
     smoothness = 1.0
+
+    def check(self, y: Vector) -> None:
+        """Squares that can be added."""
+        beyond = np.abs(y) > LARGEST_RESPONSE
+        refuse_rows(beyond, y, self.name, "whose squares do not overflow", "rescale y")
 
     def terms(self, eta: Vector) -> tuple[Vector, Vector, Vector]:
         """Loss of each row, its first and its second derivative."""
