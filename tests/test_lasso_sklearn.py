@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn import config_context
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score
@@ -14,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import pyestim
-from pyestim import LassoGLM, LassoGLMCV
+from pyestim import LassoGLM, LassoGLMCV, glm_path
 
 pytestmark = pytest.mark.once
 
@@ -123,8 +125,22 @@ def test_data_frames_name_the_columns():
     model = LassoGLM(alpha=0.1).fit(frame, y)
     assert model.feature_names_in_.tolist() == list("abcdef")
     assert model.debiased(frame, y, features=["c"]).names == ("c",)
+    with warnings.catch_warnings(action="error"):
+        assert model.relaxed(frame, y).feature_names_in_.tolist() == list("abcdef")
+        assert glm_path(frame, y, n_alphas=3).refit(frame, y).feature_names.tolist()[2] == "c"
     with pytest.raises(ValueError, match="feature names"):
         model.predict(frame.rename(columns={"a": "z"}))
+
+
+def test_data_frames_of_sparse_columns_stay_sparse():
+    pandas = pytest.importorskip("pandas")
+    X, y, _ = problem("gaussian")
+    X = X * (X > 0)
+    frame = pandas.DataFrame.sparse.from_spmatrix(csr_matrix(X), columns=list("abcdef"))
+    model = LassoGLM(alpha=0.1).fit(frame, y)
+    assert model.report_.problem.endswith("sparse")
+    np.testing.assert_allclose(model.coef_, LassoGLM(alpha=0.1).fit(X, y).coef_, rtol=1e-9)
+    np.testing.assert_allclose(model.predict(frame), X @ model.coef_ + model.intercept_, rtol=1e-9)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

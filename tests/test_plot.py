@@ -183,6 +183,9 @@ def test_names_beside_the_lines_do_not_overlap(chosen):
     heights = np.sort([text.xy[1] for text in ax.texts if text.get_text().startswith("x")])
     # The least distance that the display promises, less rounding.
     assert np.diff(heights).min() >= 0.045 * (high - low) * (1 - 1e-9)
+    # The largest coefficient has no neighbour: its name stands at the end of its line.
+    first = next(text for text in ax.texts if text.get_text() == "x0")
+    assert first.xy[1] == pytest.approx(chosen.coef_path_[0, -1])
 
 
 def test_curve_of_cross_validation_and_its_marks(chosen):

@@ -24,8 +24,7 @@ SOLVER = "Newton without penalty"
 def refit_path(path: GLMPath, X: Any, y: Any, sample_weight: Any, offset: Any) -> GLMPath:
     """Return the path whose supports are fitted again without a penalty."""
     began = perf_counter()
-    model = LassoGLM(**path.arguments)
-    model.n_features_in_ = path.n_features
+    model = _known(LassoGLM(**path.arguments), path.n_features, path.feature_names)
     data = model._training_again(X, y, sample_weight, offset)
     points, kept = [], 0
     solved: dict[bytes, Point | None] = {}
@@ -61,7 +60,8 @@ def refit_model(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> 
     """Return a model with the support of a fitted one and no penalty on it."""
     alpha = float(getattr(model, "alpha_", getattr(model, "alpha", 0.0)))
     arguments = {name: getattr(model, name) for name in engine.ARGUMENTS}
-    again = LassoGLM(**{**arguments, "alpha": alpha})
+    names = getattr(model, "feature_names_in_", None)
+    again = _known(LassoGLM(**{**arguments, "alpha": alpha}), model.n_features_in_, names)
     data = model._training_again(X, y, sample_weight, offset)
     support = _support(np.atleast_2d(model.coef_), model.n_features_in_)
     problem, point = _second_fit(again, support, data)
@@ -74,6 +74,14 @@ def refit_model(model: Any, X: Any, y: Any, sample_weight: Any, offset: Any) -> 
     again._publish_point(path, 0)
     again._publish_baseline(data)
     return again
+
+
+def _known(model: LassoGLM, p: int, names: Any) -> LassoGLM:
+    """Tell a model the columns that it is going to see."""
+    model.n_features_in_ = p
+    if names is not None:
+        model.feature_names_in_ = names
+    return model
 
 
 def _support(coef: Array, p: int) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from pyestim.plot._style import INK, axes_or_new, colours_of, tidy
 
@@ -212,10 +213,9 @@ class PathDisplay:
         low, high = ax.get_ylim()
         order = np.argsort(curves[-1], kind="stable")
         least = _LABEL_SPACE * (high - low)
-        heights = curves[-1][order].astype(np.float64)
-        for i in range(1, len(heights)):
-            heights[i] = max(heights[i], heights[i - 1] + least)
-        heights -= (heights - curves[-1][order]).mean()  # as far up as down
+        # The nearest heights that are at least so far apart: isotonic once the distances are off.
+        steps = least * np.arange(len(order))
+        heights = isotonic_regression(curves[-1][order] - steps).x + steps
         for height, j in zip(heights, order, strict=True):
             ax.annotate(
                 self.names[j],
