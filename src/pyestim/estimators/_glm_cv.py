@@ -80,6 +80,8 @@ def _one_fold(
     try:
         seen = _complete(data.rows(train), data)
         path = engine.solve(model, seen, model._problem(seen), alphas)
+        if len(path) < len(alphas):
+            raise ValueError(path.report.outcome)
     except ValueError as error:
         raise ValueError(f"fold {number} cannot be fitted. {error}") from error
     apart = data.rows(test)

@@ -136,7 +136,7 @@ def report_of(model: PenalisedGLM, problem: Problem, path: Path, seconds: float)
     named = names.get(model.penalty, model.penalty.upper())
     return GLMReport(
         outcome=path.outcome.value,
-        converged=path.outcome is not PathOutcome.MAX_ITER,
+        converged=path.outcome not in (PathOutcome.MAX_ITER, PathOutcome.NO_MAXIMUM),
         problem=f"{model.family}, {named}, {problem.design.n} x {problem.design.p} {form}",
         solver=", ".join(dict.fromkeys(path.solvers)),
         gap=float(np.max(path.gaps, initial=0.0)),

@@ -38,8 +38,6 @@ class Datafit(Protocol):
         ``hessian <= smoothness * diag(weight)`` for every ``eta``; None if no number does it.
     takes_intercept : bool
         Whether an intercept changes the loss.
-    row_wise : bool
-        Whether the loss is a sum over rows, so that the Hessian is diagonal but for the outputs.
     """
 
     name: str
@@ -48,7 +46,6 @@ class Datafit(Protocol):
     saturated: float
     smoothness: float | None
     takes_intercept: bool
-    row_wise: bool
 
     def value(self, eta: Vector) -> float:
         """Mean loss."""
@@ -61,6 +58,9 @@ class Datafit(Protocol):
 
     def hessian_times(self, eta: Vector, direction: Vector) -> Vector:
         """Exact Hessian times ``direction``."""
+
+    def reduced_hessian(self, eta: Vector, A: Vector) -> Vector:
+        """Exact Hessian in the coefficients (mK,) of the columns of ``A`` (n, m)."""
 
     def dual_value(self, theta: Vector, scale: float, eta: Vector, tilt: Vector | None) -> float:
         """Conjugate at ``scale * theta``, ``theta = gradient - Hessian tilt``, or a bound above."""
@@ -119,7 +119,6 @@ class RowDatafit:
     n_outputs = 1
     smoothness: float | None = None
     takes_intercept = True
-    row_wise = True
 
     def __init__(self, y: Any, weight: Any = None) -> None:
         y = np.asarray(y, dtype=np.float64)
@@ -173,6 +172,10 @@ class RowDatafit:
     def hessian_times(self, eta: Vector, direction: Vector) -> Vector:
         """Exact Hessian times ``direction``."""
         return np.asarray(self.weight * self.terms(eta)[2] * direction)
+
+    def reduced_hessian(self, eta: Vector, A: Vector) -> Vector:
+        """Exact Hessian in the coefficients of the columns of ``A``."""
+        return np.asarray(A.T @ ((self.weight * self.terms(eta)[2])[:, None] * A))
 
     def conjugate(self, theta: Vector) -> float:
         """Conjugate of `value` at ``theta``, which is zero where weights are; infinite outside."""

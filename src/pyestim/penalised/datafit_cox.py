@@ -41,7 +41,6 @@ class Cox:
     n_outputs = 1
     smoothness: float | None = None
     takes_intercept = False
-    row_wise = False
 
     def __init__(self, y: Any, weight: Any = None, ties: str = "breslow") -> None:
         y = np.asarray(y, dtype=np.float64)
@@ -181,6 +180,13 @@ class Cox:
         relief = np.bincount(self.term_group, self.fraction * pull, self.first.size)
         back[self.events] -= relief[self.group]
         return np.asarray(self.hazard(eta)[1] * direction - risk * back)
+
+    def reduced_hessian(self, eta: Vector, A: Vector) -> Vector:
+        """Exact Hessian in the coefficients of the columns of ``A``."""
+        means = self.term_means(eta, A)
+        return np.asarray(
+            A.T @ (self.hazard(eta)[1][:, None] * A) - means.T @ (self.mass[:, None] * means)
+        )
 
     # -- the dual ----------------------------------------------------------------------------------
 

@@ -31,7 +31,6 @@ class Multinomial:
     # Off the diagonal of diag(p) - pp' a row has the absolute sum p_k (1 - p_k), at most 1/4.
     smoothness: float | None = 0.5
     takes_intercept = True
-    row_wise = True
 
     def __init__(self, y: Any, weight: Any = None, n_classes: int | None = None) -> None:
         y = np.asarray(y)
@@ -83,6 +82,17 @@ class Multinomial:
         mean = self.mean(eta)
         centred = direction - (mean * direction).sum(axis=1, keepdims=True)
         return np.asarray(self.weight[:, None] * mean * centred)
+
+    def reduced_hessian(self, eta: Vector, A: Vector) -> Vector:
+        """Exact Hessian in the coefficients of the columns of ``A``, class by class in each."""
+        mean, m, outputs = self.mean(eta), A.shape[1], self.n_outputs
+        hessian = np.empty((m, outputs, m, outputs))
+        for k in range(outputs):
+            for other in range(k + 1):
+                curved = self.weight * mean[:, k] * (float(k == other) - mean[:, other])
+                hessian[:, k, :, other] = A.T @ (curved[:, None] * A)
+                hessian[:, other, :, k] = hessian[:, k, :, other]
+        return hessian.reshape(m * outputs, m * outputs)
 
     def conjugate_terms(self, t: Vector) -> Vector:
         """``sum_k u_k log u_k`` with ``u = t + y`` in the simplex; infinite outside."""

@@ -10,17 +10,19 @@ has no curvature.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from pyestim.engine.stats import Vector
-from pyestim.penalised.null import basis, reduced_hessian, solve_symmetric
+from pyestim.penalised.datafit import reciprocal
+from pyestim.penalised.null import basis, solve_symmetric
 from pyestim.penalised.penalty import Weights
 from pyestim.penalised.problem import Problem, pull
 
-#: A correlation with an unpenalised column below this share of its bound by Cauchy-Schwarz is zero.
+#: A correlation with an unpenalised column below this share of its bound by Cauchy-Schwarz is zero,
+#: and a penalty below it cannot be told from none.
 ORTHOGONAL = 1e-12
 
 
@@ -89,6 +91,7 @@ def certify(problem: Problem, at: Evaluation, columns: Any = None) -> Certificat
     correlation = problem.design.dot(theta, columns)
     scale, dual = 0.0, -np.inf
     if feasible:
+        weights = allowed(problem, theta, weights, columns)
         scale = feasible_scale(problem, correlation, weights)
         dual = dual_bound(problem, at.eta, tilt, theta, correlation, scale, weights)
     kind = "gap" if dual > problem.datafit.saturated else "saturated"
@@ -145,11 +148,13 @@ def orthogonal_point(problem: Problem, at: Evaluation) -> tuple[Vector | None, V
 
     The last value says whether that went well: it cannot where a column has no curvature.
     """
-    A = basis(problem, open_columns(problem, at.beta, at.gradient))
+    A = problem.free_columns
+    if problem.bounded and problem.unpenalised.size:
+        A = basis(problem, open_columns(problem, at.beta, at.gradient))
     if not A.shape[1]:
         return None, at.gradient, True
-    right = A.T @ at.gradient
-    z = solve_symmetric(reduced_hessian(problem, at.eta, A), right.ravel())
+    right, outputs = A.T @ at.gradient, problem.datafit.n_outputs
+    z = solve_symmetric(problem.datafit.reduced_hessian(at.eta, A), right.ravel(), outputs)
     tilt = np.asarray(A @ z.reshape(right.shape)).reshape(at.eta.shape)
     theta = at.gradient - problem.datafit.hessian_times(at.eta, tilt)
     left, most = np.abs(A.T @ theta), np.abs(A).T @ np.abs(at.gradient)
@@ -159,13 +164,21 @@ def orthogonal_point(problem: Problem, at: Evaluation) -> tuple[Vector | None, V
 def open_columns(problem: Problem, beta: Vector, gradient: Vector) -> Any:
     """Unpenalised columns but those whose bound holds their coefficient back."""
     columns = problem.unpenalised
-    if not columns.size or not problem.bounded:
-        return columns
     w = problem.weights.of(columns)
     slope = problem.design.dot(gradient, columns).reshape(columns.size, -1)
     at = beta[columns].reshape(columns.size, -1)
     closed = (at >= w.upper[:, None]) & (slope <= 0) | (at <= w.lower[:, None]) & (slope >= 0)
     return columns[~closed.all(axis=1)]
+
+
+def allowed(problem: Problem, theta: Vector, weights: Weights, columns: Any) -> Weights:
+    """Penalties, not less than the rounding of the correlations with a dual point."""
+    norms = problem.norms if columns is None else problem.norms[columns]
+    squares = theta * theta if theta.ndim == 1 else np.sum(theta * theta, axis=1)
+    size = np.sqrt(float(reciprocal(problem.datafit.weight) @ squares))
+    penalised = (weights.l1 > 0) | (weights.l2 > 0)
+    least = np.where(penalised, ORTHOGONAL * size * norms, 0.0)
+    return replace(weights, l1=np.maximum(weights.l1, least))
 
 
 def feasible_scale(problem: Problem, correlation: Vector, weights: Weights) -> float:

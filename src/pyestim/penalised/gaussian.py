@@ -86,7 +86,8 @@ class Gaussian:
         s = self.scale(alpha, corr)
         conjugate = 0.0
         if alpha > 0 and len(self.soft):
-            excess = np.maximum(s * np.abs(corr[self.soft]) - alpha * self.l1[self.soft], 0.0)
+            most = np.maximum(alpha * self.l1[self.soft], self.rounding[self.soft])
+            excess = np.maximum(s * np.abs(corr[self.soft]) - most, 0.0)
             conjugate = float(np.sum(excess * excess / self.l2[self.soft])) / (2.0 * alpha)
         w = np.abs(coef)
         slack = (
@@ -101,10 +102,12 @@ class Gaussian:
         free = limit == 0.0 if alpha == 0 or self.any_free else None
         if free is not None and np.any(size[free] > self.rounding[free]):
             return 0.0
-        over = np.flatnonzero(size > alpha * limit)
+        # A penalty below the rounding of a correlation cannot be told from none.
+        most = np.maximum(alpha * limit, self.rounding)
+        over = np.flatnonzero(size > most)
         if free is not None:
             over = over[~free[over]]
-        return float(np.min(alpha * limit[over] / size[over], initial=1.0))
+        return float(np.min(most[over] / size[over], initial=1.0))
 
 
 class HomotopyPath:

@@ -9,14 +9,14 @@ enough, one pass over all columns either certifies the point or names the column
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from pyestim.engine.stats import Vector
 from pyestim.penalised.gap import Certificate, Evaluation, certify, evaluate, violation_of
-from pyestim.penalised.newton_step import Direction, Step, step_of
+from pyestim.penalised.newton_step import Direction, Step, step_of, zeros
 from pyestim.penalised.penalty import Weights
 from pyestim.penalised.point import Point
 from pyestim.penalised.problem import Problem, lambda_max, pull
@@ -34,6 +34,8 @@ ARMIJO, MAX_HALVINGS = 1e-4, 40
 ROUNDING, UNSEEN, MAX_IDLE = 2e-15, 100.0, 4
 #: A violation of this share of the largest gradient need not be more than rounding.
 NOTHING = 1e-12
+#: Factors of the curvature, tried in turn where the penalty is not convex.
+DAMPINGS = (1.0, 4.0, 16.0, 64.0)
 #: Points that a prediction looks back on.
 TRAIL = 3
 #: A loss above the saturated one by less than this share of the null model's is a perfect fit.
@@ -101,7 +103,7 @@ class NewtonPath:
         """Norms for gap-safe tests, where the loss has a bound on its curvature."""
         if self.problem.datafit.smoothness is None or not self.problem.penalty.convex:
             return None
-        return np.sqrt(self.problem.design.column_squares(self.problem.datafit.weight))
+        return self.problem.norms
 
     def start(self, warm: Point | None) -> None:
         """Begin at the null model or at a given point."""
@@ -118,8 +120,11 @@ class NewtonPath:
             self.alpha = warm.alpha
         beta = beta[:, 0] if outputs == 1 else beta
         self.at = evaluate(problem, beta, intercept)
-        self.correlation = problem.design.dot(self.at.gradient)
-        self.largest = float(np.abs(self.correlation).max(initial=0.0))
+        self.correlation = problem.null_slopes
+        if warm is not None:
+            self.correlation = problem.design.dot(self.at.gradient)
+        self.correlation = self.correlation.copy()
+        self.largest = float(np.abs(problem.null_slopes).max(initial=0.0))
 
     def advance(self, alpha: float) -> Point:
         """Solve at the next penalty."""
@@ -180,11 +185,6 @@ def extrapolation(alphas: list[float], alpha: float) -> list[float]:
         others = np.delete(at, k)
         shares.append(float(np.prod((np.log(alpha) - others) / (own - others))))
     return shares
-
-
-def zeros(beta: Vector) -> Any:
-    """Rows without a coefficient."""
-    return beta == 0.0 if beta.ndim == 1 else ~beta.any(axis=1)
 
 
 def in_order(problem: Problem, correlation: Vector, beta: Vector, weights: Weights) -> bool:
@@ -316,8 +316,7 @@ class Solve:
                 least = VIOLATION_SHARE * target * path.largest
             tolerance = max(FORCING * violation, min(least, violation))
             settled = found is not None and in_order(problem, correlation, beta, weights)
-            direction = path.step(problem, at, columns, weights, tolerance, settled)
-            moved = line_search(problem, at, columns, direction)
+            moved = self.moved(columns, weights, tolerance, settled)
             self.n_iter += 1
             if moved is None:
                 self.stalled = True
@@ -328,6 +327,23 @@ class Solve:
             if self.idle > MAX_IDLE:
                 self.stalled = True
                 return
+
+    def moved(
+        self, columns: Any, weights: Weights, tolerance: float, settled: bool
+    ) -> Evaluation | None:
+        """Next point; None if none is better.
+
+        Where the penalty is not convex, the model's minimum may lie across a hill: no part of the
+        way there lowers the objective. With more curvature the model is a bound, and descends.
+        """
+        problem, at = self.problem, self.path.at
+        for damping in (1.0,) if problem.penalty.convex else DAMPINGS:
+            bent = replace(at, curvature=damping * at.curvature)
+            direction = self.path.step(problem, bent, columns, weights, tolerance, settled)
+            moved = line_search(problem, at, columns, direction)
+            if moved is not None:
+                return moved
+        return None
 
 
 def line_search(

@@ -13,9 +13,9 @@ from pyestim.engine.stats import Vector
 from pyestim.penalised.datafit_cox import Cox
 from pyestim.penalised.gap import Evaluation
 from pyestim.penalised.newton_support import Model, SupportNewton
-from pyestim.penalised.null import basis, reduced_hessian
+from pyestim.penalised.null import basis
 from pyestim.penalised.penalty import Weights
-from pyestim.penalised.problem import Problem
+from pyestim.penalised.problem import Problem, pull
 
 #: Curvatures of rows below this share of the largest are raised to it: Newton's method would trust
 #: the model too far there.
@@ -24,8 +24,9 @@ LEAST_CURVATURE = 1e-6
 MAX_EPOCHS = 2000
 #: Passes between two solves on the support, and how often they take turns.
 FEW_EPOCHS, MAX_TURNS = 4, 30
-#: Cox: up to so many columns in a working set the exact Hessian is formed.
-MOST_EXACT_COLUMNS = 400
+#: Cox: up to so many columns the exact Hessian is formed: those that are not zero, and those whose
+#: slope is above this share of what holds them at zero.
+MOST_EXACT_COLUMNS, NEAR = 1000, 0.8
 #: Groups: up to so many coefficients that are not zero Newton's method is used on them.
 MOST_NEWTON_COEFFICIENTS = 600
 #: Added to its matrix, relative, for directions without curvature.
@@ -118,6 +119,11 @@ def working_residual(gradient: Vector, curvature: Vector) -> Vector:
     return np.divide(-gradient, curvature, out=out, where=curvature > 0)
 
 
+def zeros(beta: Vector) -> Any:
+    """Rows without a coefficient."""
+    return beta == 0.0 if beta.ndim == 1 else ~beta.any(axis=1)
+
+
 class RowStep:
     """One linear predictor: weighted least squares with the working residual.
 
@@ -175,7 +181,7 @@ class RowStep:
 
 
 class CoxStep:
-    """Cox: the exact Hessian on small working sets, a diagonal above it on large ones.
+    """Cox: the exact Hessian on the columns that may matter, a diagonal above it for too many.
 
     Parameters
     ----------
@@ -203,8 +209,19 @@ class CoxStep:
         settled: bool,
     ) -> Direction:
         """Direction from ``at``."""
-        if not 0 < columns.size <= min(MOST_EXACT_COLUMNS, problem.design.n):
+        slope = problem.design.dot(at.gradient, columns)
+        near = ~zeros(at.beta[columns]) | (pull(problem, slope, weights) >= NEAR * weights.l1)
+        if not 0 < near.sum() <= MOST_EXACT_COLUMNS:
             return self.diagonal(problem, at, columns, weights, tolerance, settled)
+        change = np.zeros(columns.size)
+        exact = self.exact(problem, at, columns[near], weights.of(near), tolerance)
+        change[near] = exact.beta
+        return Direction(change, exact.intercept, exact.eta)
+
+    def exact(
+        self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
+    ) -> Direction:
+        """Minimum of the model with the exact Hessian."""
         X = self.dense(problem, columns)
         means = self.datafit.term_means(at.eta, X)
         gram = problem.design.gram(at.curvature, columns)
@@ -257,10 +274,12 @@ class ClassStep:
         beta = np.ascontiguousarray(at.beta[columns].T)
         intercept, change = np.zeros((outputs, 1)), np.zeros_like(at.eta)
         curvature = [raised(at.curvature[:, k], datafit.weight) for k in range(outputs)]
+        added = at.curvature - datafit.quadratic(at.eta)[2]
         for _ in range(MAX_ROUNDS):
             largest = 0.0
             for k in range(outputs):
                 gradient = at.gradient[:, k] + datafit.hessian_times(at.eta, change)[:, k]
+                gradient = gradient + added[:, k] * change[:, k]
                 start = working_residual(gradient, curvature[k])
                 residual, before = start.copy(), beta[k].copy()
                 descend(
@@ -339,7 +358,7 @@ class GroupStep:
         first = int(problem.fit_intercept)
         slope = A.T @ at.gradient
         slope[first:] += l1 * unit + l2 * start
-        hessian = reduced_hessian(problem, at.eta, A)
+        hessian = problem.datafit.reduced_hessian(at.eta, A)
         bent = l2[..., None] * np.eye(outputs)
         bent = bent + (l1 / size)[..., None] * (np.eye(outputs) - unit[:, :, None] * unit[:, None])
         for j, block in enumerate(bent, first):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg import eigh
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from pyestim.engine.stats import Vector
 
@@ -16,9 +18,16 @@ MAX_STEPS = 200
 MAX_HALVINGS = 60
 #: A decrement (twice the gain a Newton step expects) this small, relative to the loss, is rounding.
 ROUNDING = 1e-15
-#: Newton's method converges quadratically: a last step that moved a linear predictor by more than
-#: this went along a direction whose curvature vanishes, towards infinity.
-RUNAWAY = 0.5
+#: Squared pivot from which Cholesky's factor is trusted; relative eigenvalue that counts as zero.
+LEAST_PIVOT, FLAT = 1e-10, 1e-13
+#: A likelihood without a maximum sends predictors farther apart than `AFAR`, and does not fall
+#: when they go on by `FARTHER`: by more than this share, which rounding and the steps of what
+#: converges are far below, and the weight of a row is far above.
+AFAR, FARTHER, RISE = 15.0, 30.0, 1e-10
+
+
+class NoMaximum(ValueError):
+    """An unpenalised likelihood without a maximum."""
 
 
 @dataclass(frozen=True)
@@ -52,26 +61,27 @@ def basis(problem: Problem, columns: Any) -> Vector:
     return np.stack(parts, axis=1) if parts else np.zeros((problem.design.n, 0))
 
 
-def reduced_hessian(problem: Problem, eta: Vector, A: Vector) -> Vector:
-    """Exact Hessian of the datafit in the coefficients of ``A``, for all outputs: (mK, mK)."""
-    outputs, m = problem.datafit.n_outputs, A.shape[1]
-    if problem.datafit.row_wise:
-        hessian = np.empty((m, outputs, m, outputs))
-        for k in range(outputs):
-            one = np.zeros_like(eta)
-            one.reshape(-1, outputs)[:, k] = 1.0
-            curved = problem.datafit.hessian_times(eta, one).reshape(-1, outputs)
-            for other in range(outputs):
-                hessian[:, k, :, other] = A.T @ (curved[:, other, None] * A)
-        return hessian.reshape(m * outputs, m * outputs)
-    rows = []
-    rows = [A.T @ problem.datafit.hessian_times(eta, column) for column in A.T]
-    return np.stack(rows) if rows else np.zeros((0, 0))
+def solve_symmetric(matrix: Vector, right: Vector, outputs: int = 1) -> Vector:
+    """Solution for a matrix that is not indefinite; directions without curvature rest.
 
-
-def solve_symmetric(matrix: Vector, right: Vector) -> Vector:
-    """Least-norm solution: directions without curvature (duplicated columns) rest."""
-    return np.asarray(np.linalg.lstsq(matrix, right, rcond=1e-13)[0])
+    Columns may differ in scale by many orders, so that the diagonal is made one first. Where
+    Cholesky's pivots say that columns are nearly in the span of others, the spectrum decides.
+    With several ``outputs`` of each column, all of them together are such a direction.
+    """
+    if outputs > 1:
+        matrix = matrix.copy()
+        for first in range(0, len(matrix), outputs):
+            block = matrix[first : first + outputs, first : first + outputs]
+            block += np.trace(block) / outputs**2
+    diagonal = np.maximum(np.einsum("ii->i", matrix), 0.0)
+    scale = np.divide(1.0, np.sqrt(diagonal), out=np.zeros_like(diagonal), where=diagonal > 0)
+    scaled = matrix * scale[:, None] * scale
+    factor, failed = dpotrf(scaled, lower=1)
+    if not failed and np.einsum("ii->i", factor).min(initial=1.0) ** 2 > LEAST_PIVOT:
+        return np.asarray(scale * dpotrs(factor, scale * right, lower=1)[0])
+    size, axes = eigh(scaled)
+    turned = np.where(size > FLAT * size[-1], axes.T @ (scale * right), 0.0)
+    return np.asarray(scale * (axes @ (turned / np.where(size > FLAT * size[-1], size, 1.0))))
 
 
 def fit_null(problem: Problem) -> NullFit:
@@ -79,13 +89,13 @@ def fit_null(problem: Problem) -> NullFit:
 
     Raises
     ------
-    ValueError
+    NoMaximum
         If there is no minimum: one class only, no event, separated classes.
     """
     datafit, columns = problem.datafit, problem.unpenalised
     if problem.fit_intercept and (impossible := datafit.impossible_null()):
-        raise ValueError(impossible)
-    A = basis(problem, columns)
+        raise NoMaximum(impossible)
+    A = problem.free_columns
     coefficients = np.zeros((A.shape[1], datafit.n_outputs))
     if problem.fit_intercept:
         coefficients[0] = datafit.start(problem.offset)
@@ -108,11 +118,11 @@ def newton(problem: Problem, A: Vector, coefficients: Vector) -> Vector:
     """Newton steps, halved until the loss falls; bounds by steps in the free coefficients."""
     datafit = problem.datafit
     low, high = limits(problem, coefficients)
-    eta = predictor(problem, A, coefficients)
-    value, moved = datafit.value(eta), 0.0
+    eta = start = predictor(problem, A, coefficients)
+    value, trail = datafit.value(eta), [coefficients]
     for _ in range(MAX_STEPS):
         gradient = (A.T @ datafit.gradient(eta)).reshape(coefficients.shape)
-        step = newton_step(reduced_hessian(problem, eta, A), gradient, coefficients, low, high)
+        step = newton_step(datafit.reduced_hessian(eta, A), gradient, coefficients, low, high)
         if -np.vdot(gradient, step) <= ROUNDING * max(1.0, abs(value)):
             break
         for halving in range(MAX_HALVINGS):
@@ -123,11 +133,25 @@ def newton(problem: Problem, A: Vector, coefficients: Vector) -> Vector:
                 break
         else:
             break  # the loss cannot be resolved any further
-        moved = float(np.abs(trial_eta - eta).max())
+        trail.append(trial)
         coefficients, eta, value = trial, trial_eta, trial_value
-    if moved > RUNAWAY and datafit.name != "gaussian":
-        raise ValueError(no_maximum(problem))
+    if datafit.name != "gaussian" and np.ptp(eta - start) > AFAR:
+        # By half way all that converges has done so; the last steps may end in rounding.
+        for before in (trail[len(trail) // 2], trail[-2]):
+            if no_rise(problem, A, coefficients, coefficients - before):
+                raise NoMaximum(no_maximum(problem))
     return coefficients
+
+
+def no_rise(problem: Problem, A: Vector, coefficients: Vector, way: Vector) -> bool:
+    """Whether the loss does not rise far along a way: then it has no minimum."""
+    low, high = limits(problem, coefficients)
+    reach = np.ptp(A @ way, axis=0).max()
+    trial = coefficients + (FARTHER / reach if reach > 0 else 0.0) * way
+    if np.any(trial < low) or np.any(trial > high):
+        return False
+    here, there = (problem.datafit.value(predictor(problem, A, c)) for c in (coefficients, trial))
+    return there <= here + RISE * max(1.0, abs(here))
 
 
 def newton_step(
@@ -139,7 +163,8 @@ def newton_step(
         keep = np.flatnonzero(~held.ravel())
         step = np.zeros(coefficients.shape)
         right = -gradient.ravel()[keep]
-        step.ravel()[keep] = solve_symmetric(matrix[np.ix_(keep, keep)], right)
+        outputs = 1 if held.any() else coefficients.shape[1]
+        step.ravel()[keep] = solve_symmetric(matrix[np.ix_(keep, keep)], right, outputs)
         outwards = (coefficients <= low) & (step < 0) | (coefficients >= high) & (step > 0)
         if not outwards.any():
             return step

@@ -10,6 +10,7 @@ import numpy as np
 from pyestim.engine.stats import Vector
 from pyestim.penalised import gaussian
 from pyestim.penalised.newton import newton_path
+from pyestim.penalised.null import NoMaximum
 from pyestim.penalised.point import Path, PathOutcome, Point
 from pyestim.penalised.problem import Problem, lambda_max
 
@@ -58,20 +59,36 @@ def solve_path(
     -------
     Path
         On the scale of the design's columns.
+
+    Raises
+    ------
+    NoMaximum
+        If no penalty is left where the likelihood without one has no maximum: a path only ends
+        there, with what it has.
     """
     alphas = np.asarray(alphas, dtype=np.float64)
     if np.any(alphas < 0) or np.any(np.diff(alphas) > 0):
         raise ValueError("solve_path: alphas must be falling and >= 0; sort them.")
     null, saturated, scale = null_loss(problem), problem.datafit.saturated, problem.scale
     points: list[Point] = []
-    outcome = PathOutcome.CONVERGED
-    for point in _points(problem, alphas, tol * scale, max_iter, warm, solver):
-        points.append(point)
-        if point.gap > tol * scale:
-            outcome = PathOutcome.MAX_ITER
-        if early_stop and _explained(points, null, saturated):
-            outcome = PathOutcome.EARLY if outcome is PathOutcome.CONVERGED else outcome
-            break
+    ends = PathOutcome.CONVERGED
+    try:
+        for point in _points(problem, alphas, tol * scale, max_iter, warm, solver):
+            points.append(point)
+            if early_stop and _explained(points, null, saturated):
+                ends = PathOutcome.EARLY
+                break
+    except NoMaximum:
+        if not points:
+            raise
+        ends = PathOutcome.NO_MAXIMUM
+    # Slopes count in units of the largest one.
+    most = {
+        "gap": tol * scale,
+        "kkt": tol * scale * float(np.abs(problem.null_slopes).max(initial=0.0)),
+    }
+    short = any(point.gap > most[point.certificate] for point in points)
+    outcome = PathOutcome.MAX_ITER if short else ends
     if outcome is PathOutcome.CONVERGED and any(p.certificate != "gap" for p in points):
         outcome = PathOutcome.NO_GAP
     return Path(tuple(points), problem.design.p, null, saturated, scale, outcome)

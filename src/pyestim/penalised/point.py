@@ -21,6 +21,10 @@ class PathOutcome(str, Enum):
         "Every penalty met its first-order conditions; where there is no duality gap, these count."
     )
     EARLY = "Stopped early: smaller penalties would hardly lower the deviance."
+    NO_MAXIMUM = (
+        "Stopped before the penalty was gone: without it the likelihood has no maximum (separable "
+        "data)."
+    )
     MAX_ITER = "A penalty used all iterations before its duality gap; raise max_iter or tol."
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyestim.engine.stats import Vector
 from pyestim.penalised.datafit import Datafit
-from pyestim.penalised.null import NullFit, fit_null
+from pyestim.penalised.null import NullFit, basis, fit_null
 from pyestim.penalised.penalty import ElasticNet, Penalty, Weights
 
 if TYPE_CHECKING:
@@ -100,9 +100,24 @@ class Problem:
         return bool(np.any(np.isfinite(w.lower[moves])) or np.any(np.isfinite(w.upper[moves])))
 
     @cached_property
+    def norms(self) -> Vector:
+        """Norms of the columns, with the weights of the rows."""
+        return np.sqrt(self.design.column_squares(self.datafit.weight))
+
+    @cached_property
     def null(self) -> NullFit:
         """Best model without the penalised columns."""
         return fit_null(self)
+
+    @cached_property
+    def null_slopes(self) -> Vector:
+        """Gradient of the datafit in all coefficients at the null model."""
+        return np.asarray(self.design.dot(self.datafit.gradient(self.null.eta)))
+
+    @cached_property
+    def free_columns(self) -> Vector:
+        """Dense matrix of the constant, if there is an intercept, and the unpenalised columns."""
+        return basis(self, self.unpenalised)
 
     @cached_property
     def scale(self) -> float:
@@ -116,9 +131,10 @@ class Problem:
     def at(self, alpha: float) -> Problem:
         """The problem with weights multiplied by ``alpha``."""
         penalised = replace(self, l1=self.scaled(self.l1, alpha), l2=self.scaled(self.l2, alpha))
+        penalised.__dict__["norms"] = self.norms
         # The model without the penalised columns is the same as long as they are penalised.
         if alpha > 0:
-            penalised.__dict__["null"] = self.null
+            penalised.__dict__.update(null=self.null, free_columns=self.free_columns)
         return penalised
 
     def scaled(self, weights: Vector, alpha: float) -> Vector:
@@ -189,6 +205,5 @@ def lambda_max(problem: Problem) -> float:
     penalised = (w.l1 > 0) | (w.l2 > 0)
     if not penalised.any():
         return 0.0
-    gradient = problem.design.dot(problem.datafit.gradient(problem.null.eta))
     charge = np.maximum(w.l1, LEAST_L1_RATIO * (w.l1 + w.l2))
-    return float(np.max(pull(problem, gradient, w)[penalised] / charge[penalised]))
+    return float(np.max(pull(problem, problem.null_slopes, w)[penalised] / charge[penalised]))
