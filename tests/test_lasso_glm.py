@@ -219,22 +219,33 @@ def test_cross_validation_against_a_loop_over_folds(family):
     np.testing.assert_array_equal(np.ravel(model.coef_), np.ravel(model.coef_path_[..., least]))
 
 
-def test_folds_take_less_than_five_paths_and_a_half(monkeypatch):
-    # Work instead of time: rows times penalties of the paths that are solved.
+def test_folds_copy_no_rows(monkeypatch):
+    """One path on all rows and one a fold, all of them on the matrix that was given."""
     from pyestim.estimators import _glm_solve as engine
 
-    work = []
+    seen = []
     real = engine.solve_path
 
-    def counted(problem, alphas, **more):
-        work.append(problem.design.n * len(alphas))
+    def watched(problem, alphas, **more):
+        seen.append(problem.design)
         return real(problem, alphas, **more)
 
-    monkeypatch.setattr(engine, "solve_path", counted)
+    monkeypatch.setattr(engine, "solve_path", watched)
     X, y, _ = problem("gaussian")
-    LassoGLMCV(n_alphas=20).fit(X, y)
-    assert len(work) == 6
-    assert sum(work) <= 5.5 * work[0]
+    LassoGLMCV(n_alphas=5).fit(X, y)
+    assert len(seen) == 6
+    assert all(np.shares_memory(design._parts[0], X) for design in seen)
+
+
+def test_folds_may_name_rows_twice():
+    """A bootstrap as the training part: the row counts as often as it is named."""
+    X, y, _ = problem("gaussian")
+    twice, rest = np.r_[np.arange(30), np.arange(10)], np.arange(30, len(X))
+    alphas = [0.2, 0.1]
+    model = LassoGLMCV(alphas=alphas, cv=[(twice, rest), (rest, twice)]).fit(X, y)
+    for i, alpha in enumerate(alphas):
+        fit = LassoGLM(alpha=alpha).fit(X[twice], y[twice])
+        assert model.cv_deviance_[i, 0] == pytest.approx(fit.deviance(X[rest], y[rest]))
 
 
 def test_given_penalties_are_used_in_falling_order():

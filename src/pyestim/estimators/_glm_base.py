@@ -39,7 +39,7 @@ class Training(NamedTuple):
     @property
     def weight_sum(self) -> float:
         """Number of rows, repetitions counted."""
-        return float(self.X.shape[0] if self.weight is None else self.weight.sum())
+        return float(len(self.response.y) if self.weight is None else self.weight.sum())
 
     @property
     def n_effective(self) -> float:
@@ -49,16 +49,19 @@ class Training(NamedTuple):
             return self.weight_sum
         return float(event.sum() if self.weight is None else self.weight @ event)
 
-    def rows(self, chosen: NDArray[np.intp]) -> Training:
-        """Return the data of some rows."""
-        parts = (None if a is None else a[chosen] for a in (self.weight, self.offset))
-        X = self.X.tocsr() if sparse.issparse(self.X) else self.X
-        return Training(X[chosen], self.response.rows(chosen), *parts)
+    def only(self, chosen: NDArray[np.intp]) -> Training:
+        """Return the same rows of which only some count, as often as they are named: no copy."""
+        times = np.bincount(chosen, minlength=self.X.shape[0]).astype(np.float64)
+        return self._replace(weight=times if self.weight is None else times * self.weight)
 
-    @property
-    def csr(self) -> Training:
-        """The same, its matrix ready to be cut into rows."""
-        return self._replace(X=self.X.tocsr()) if sparse.issparse(self.X) else self
+    def part(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Training:
+        """Return a copy of some rows and columns."""
+        if sparse.issparse(self.X):
+            X = self.X.tocsc()[:, columns].tocsr()[rows]
+        else:
+            X = self.X[np.ix_(rows, columns)]
+        parts = (None if a is None else a[rows] for a in (self.weight, self.offset))
+        return Training(X, self.response.rows(rows), *parts)
 
 
 def make_datafit(owner: str, family: str, ties: str, data: Training) -> Datafit:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.model_selection import check_cv
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -43,7 +42,8 @@ def folds_of(model: Any, data: Training, cv: Any, groups: Any) -> list[tuple[Row
         parts = list(splitter.split(np.zeros((len(labels), 1)), labels, groups))
     except ValueError as error:
         raise ValueError(f"{model._name}: cv={cv!r} does not fit the data: {error}") from error
-    return [(np.asarray(train), np.asarray(test)) for train, test in parts]
+    rows = np.arange(len(labels))
+    return [(rows[train], rows[test]) for train, test in parts]
 
 
 def held_out(
@@ -51,12 +51,12 @@ def held_out(
 ) -> Curve:
     """Return the held-out deviance of each penalty.
 
-    Every fold is one warm-started path on its training rows; the weights of the rows count in the
-    fit and in the deviance. The native code releases the interpreter, so that threads suffice.
+    Every fold is one warm-started path; the rows that it holds out have a weight of zero, which is
+    absence and takes no copy of X. The weights of the rows count in the fit and in the deviance.
+    The native code releases the interpreter, so that threads suffice.
     """
-    rows = data.csr
     results = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_one_fold)(model, rows, train, test, alphas, number)
+        delayed(_one_fold)(model, data, train, test, alphas, number)
         for number, (train, test) in enumerate(folds)
     )
     by_fold = np.array([deviance for deviance, _ in results])
@@ -78,18 +78,20 @@ def _one_fold(
 ) -> tuple[Array, float]:
     """Deviance of each penalty on the rows held out, and their weight."""
     try:
-        seen = _complete(data.rows(train), data)
+        seen = _complete(data.only(train), data)
         path = engine.solve(model, seen, model._problem(seen), alphas)
         if len(path) < len(alphas):
             raise ValueError(path.report.outcome)
     except ValueError as error:
         raise ValueError(f"fold {number} cannot be fitted. {error}") from error
-    apart = data.rows(test)
+    used = np.unique(path.sparse_coefs.indices % path.n_features)
+    apart = data.part(test, used)
     if apart.n_effective <= 0:
         return np.zeros(len(alphas)), 0.0
     if model.family == "cox":
-        return _partial_likelihood_apart(model, data, seen, path), apart.n_effective
-    eta = predictors(path, apart)
+        eta = predictors(path, data.part(np.arange(data.X.shape[0]), used), used)
+        return _partial_likelihood_apart(model, data, seen, eta), apart.n_effective
+    eta = predictors(path, apart, used)
     datafit = make_datafit(model._name, model.family, model.ties, apart)
     losses = np.array([datafit.value(eta[..., i]) for i in range(len(path))])
     return 2.0 * (losses - datafit.saturated), apart.weight_sum
@@ -110,27 +112,25 @@ def _complete(seen: Training, data: Training) -> Training:
 
 
 def _partial_likelihood_apart(
-    model: PenalisedGLM, data: Training, seen: Training, path: GLMPath
+    model: PenalisedGLM, data: Training, seen: Training, eta: Array
 ) -> Array:
     """What the rows held out add to the partial likelihood of all rows, by weight of their events.
 
     Alone they would have other risk sets. Verweij & van Houwelingen (1993),
     doi:10.1002/sim.4780122407
     """
-    total = np.zeros(len(path))
+    total = np.zeros(eta.shape[1])
     for rows, sign in ((data, 1.0), (seen, -1.0)):
         datafit = make_datafit(model._name, model.family, model.ties, rows)
-        eta = predictors(path, rows)
-        losses = np.array([datafit.value(eta[:, i]) for i in range(len(path))])
+        losses = np.array([datafit.value(column) for column in eta.T])
         total += sign * rows.weight_sum * losses
     return 2.0 * total / (data.n_effective - seen.n_effective)
 
 
-def predictors(path: GLMPath, data: Training) -> Array:
-    """Linear predictors (n, n_alphas) or (n, K, n_alphas); only columns in use are read."""
+def predictors(path: GLMPath, data: Training, used: Rows) -> Array:
+    """Linear predictors (n, n_alphas) or (n, K, n_alphas) of data with the columns in use only."""
     p, outputs = path.n_features, path.intercepts.shape[:-1]
-    used = np.unique(path.sparse_coefs.indices % p)
-    X = data.X.tocsc()[:, used] if sparse.issparse(data.X) else data.X[:, used]
+    X = data.X
     eta = np.empty((X.shape[0], *outputs, len(path)))
     for k in range(len(path.intercepts) if outputs else 1):
         coef = path.sparse_coefs[k * p + used].toarray()
