@@ -267,3 +267,33 @@ def test_rows_and_starts_outside_the_matrix_are_refused(index):
             columns([0, 2], starts)
     with pytest.raises(ValueError, match="n must not be negative"):
         columns([], [0], n=-1)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("scale", [True, False])
+def test_selected_columns_are_those_of_the_matrix(scale):
+    rng = np.random.default_rng(1)
+    x = sparse.csc_array(np.where(rng.random((60, 40)) < 0.2, rng.normal(size=(60, 40)), 0))
+    design, chosen = Design(x, rng.uniform(size=60), scale=scale), rng.permutation(40)[:17]
+    own, r, beta = design.select(chosen), rng.normal(size=60), rng.normal(size=17)
+    assert own.p == 17
+    assert np.array_equal(own.dot(r), design.dot(r, chosen))
+    np.testing.assert_allclose(own.times(beta), design.times(beta, chosen), rtol=1e-13, atol=1e-14)
+    assert np.array_equal(own.sd, design.sd[chosen])
+    assert np.array_equal(own.squares, design.squares[chosen])
+
+
+@pytest.mark.parametrize("form", ["F", "C", "every second"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_gram_of_many_rows(form, dtype):
+    x = matrix(8200, 23, dtype)  # the last columns and rows fill no vector
+    design, d = Design(stored(form, x)), np.random.default_rng(2).uniform(size=8200)
+    d[5] = 0.0
+    for columns in (np.arange(23), np.arange(23)[::-2]):
+        centred = x[:, columns] - design.mean[columns]
+        want = centred.T @ (d[:, None] * centred)
+        within(design.gram(d, columns), want, 100, 8200)
+    # A negative weight has no root: the same numbers by the other way.
+    d[7] = -1.0
+    centred = x - design.mean
+    within(design.gram(d, np.arange(23)), centred.T @ (d[:, None] * centred), 100, 8200)

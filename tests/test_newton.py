@@ -9,9 +9,11 @@ from reference.slow_penalised import SlowDesign, slow_violation, split_minimum
 from scipy import sparse
 
 from pyestim.data.design import Design
+from pyestim.penalised.datafit import Gaussian
 from pyestim.penalised.families import make_datafit
 from pyestim.penalised.gap import kkt_violation
 from pyestim.penalised.newton import newton_path
+from pyestim.penalised.newton_gradients import is_long
 from pyestim.penalised.newton_support import SupportNewton
 from pyestim.penalised.penalty import MCP, SCAD, ElasticNet, GroupL1
 from pyestim.penalised.problem import Problem, lambda_max
@@ -374,3 +376,22 @@ def test_factor_is_kept_renewed_and_extended_along_a_path(option, monkeypatch):
         assert np.abs(slope + w.l1 * np.sign(beta))[free].max(initial=0.0) <= 5e-5
         assert np.abs(slope)[(beta == 0) & (w.lower < 0)].max(initial=0.0) <= point.alpha + 5e-5
     assert calls["renew"] >= 1 and calls["extend"] >= 1
+
+
+@pytest.mark.parametrize(("intercept", "bound"), [(True, np.inf), (False, 0.2)])
+def test_long_supports_of_sparse_columns(intercept, bound):
+    rng = np.random.default_rng(4)
+    X = sparse.csc_array(np.where(rng.random((200, 600)) < 0.01, rng.normal(size=(200, 600)), 0))
+    y = X @ rng.normal(size=600) + 0.1 * rng.normal(size=200) + intercept
+    design, one = Design(X, centre=intercept), np.ones(600)
+    bounds = {"lower": -bound * one, "upper": bound * one}
+    given = Problem(design, Gaussian(y), one, 0 * one, fit_intercept=intercept, **bounds)
+    alphas = lambda_max(given) * np.geomspace(0.3, 0.01, 6)
+    for point in newton_path(given, alphas, 1e-9 * given.scale, 1000):
+        assert point.gap <= 1e-9 * given.scale
+        beta = np.zeros(600)
+        beta[point.columns] = point.coef
+        assert np.all(np.abs(beta) <= bound)
+        there = given.at(point.alpha)
+        assert kkt_violation(there, beta, np.array([point.intercept])) <= 1e-3 * point.alpha
+    assert is_long(design, len(point.columns))

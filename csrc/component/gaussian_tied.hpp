@@ -137,7 +137,7 @@ struct GaussianTied {
     Arena work = arena_at(scratch);
     const Scratch s = carve_scratch(work, shape);
     if (block.unit_weights) {
-      OuterProducts<T>::add(block.groups, block.rows, shape.d, s.scatter);
+      OuterTriangle<T>::add(block.groups, block.rows, shape.d, s.scatter);
       return;
     }
     for (int i = 0; i < block.rows; i += w) store(s.outer.root + i, sqrt(load(block.weight + i)));
@@ -146,7 +146,7 @@ struct GaussianTied {
       T* scaled = s.outer.scaled + int64_t(j) * S::block;
       for (int i = 0; i < block.rows; ++i) store(scaled + i * w, broadcast(s.outer.root[i]) * load(z + i * w));
     }
-    OuterProducts<T>::add(s.outer.scaled, block.rows, shape.d, s.scatter);
+    OuterTriangle<T>::add(s.outer.scaled, block.rows, shape.d, s.scatter);
   }
 
   static void accumulate(const Block<T>& block, Shape shape, const void* packed, const T*, const T* resp,

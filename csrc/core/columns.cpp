@@ -58,6 +58,14 @@ Status run_cut(Pool& pool, const ItemOp& op, int vector_bytes, Job& job, int64_t
   return Status::ok;
 }
 
+// Whether the products of columns with themselves are summed row by row: columns must be few enough for their triangle
+// to stay in cache, and rows many enough to be cut for the threads.
+bool wants_rows(const ColumnGramJob& job) {
+  constexpr int64_t most_columns = 512, least_rows = 8192;
+  return job.symmetric && !job.x.sparse && job.m_left <= most_columns && job.x.n >= least_rows &&
+         std::all_of(job.d, job.d + job.x.n, [](double d) { return d >= 0; });
+}
+
 }  // namespace
 
 Status run_column_sums(Pool& pool, const KernelTable& kernels, ColumnSumsJob job) {
@@ -99,7 +107,8 @@ Status run_column_times(Pool& pool, const KernelTable& kernels, ColumnTimesJob j
 Status run_column_gram(Pool& pool, const KernelTable& kernels, ColumnGramJob job) {
   job.cut.block_columns = 192;
   const int64_t panels = ceil_div(job.m_left, gram_panel), blocks = ceil_div(job.m_right, job.cut.block_columns);
-  job.cut.n_blocks = panels * blocks;
+  job.by_rows = wants_rows(job);
+  job.cut.n_blocks = job.by_rows ? 1 : panels * blocks;
   cut_rows(job.cut, job.x, 4096, job.m_left * job.m_right);
   std::vector<double> weight_sum(static_cast<size_t>(job.x.sparse ? job.m_right : 0));
   std::vector<double> zero, one;

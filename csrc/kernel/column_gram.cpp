@@ -1,7 +1,8 @@
 // Products of columns with columns, X~_A' diag(d) X~_B.
 //
 // Dense: a panel of A, times d, and four columns of B at a time are brought into one layout for a block of rows; tiles
-// of three by four sums stay in registers. Every layout of X takes the same way.
+// of three by four sums stay in registers. Every layout of X takes the same way. The products of not too many columns
+// with themselves over many rows are sums of outer products of rows, as in the mixtures.
 #include <stdint.h>
 #if !defined(__GNUC__)
 #include <math.h>
@@ -14,7 +15,11 @@ namespace {
 
 #include "math/pack.hpp"
 //
+#include "kernel/tile.hpp"
+//
 #include "kernel/column.hpp"
+//
+#include "component/outer_triangle.hpp"
 
 constexpr int64_t block_rows = 512;
 // Distance between columns in cache: one line more than the block, else all of them fall on the same sets.
@@ -30,6 +35,11 @@ struct Piece {
 };
 
 Piece piece_of(const ColumnGramJob& job, int64_t index) {
+  if (job.by_rows) {
+    const int64_t first = index * job.cut.part_rows;
+    return {first,       smaller(first + job.cut.part_rows, job.x.n), 0, job.m_left, 0,
+            job.m_right, job.out + index * job.m_left * job.m_right};
+  }
   const int64_t n_right = (job.m_right + job.cut.block_columns - 1) / job.cut.block_columns;
   const int64_t part = index / job.cut.n_blocks, block = index % job.cut.n_blocks;
   const int64_t row = part * job.cut.part_rows, left = block / n_right * gram_panel;
@@ -96,7 +106,9 @@ PYESTIM_INLINE void add_tile(const double* left, const double* right, int64_t ro
 void add_stripe(const ColumnGramJob& job, const Piece& piece, int64_t right, int64_t rows, const double* panel,
                 const double* stripe) {
   const int64_t count = smaller(tile_right, piece.right_end - right);
-  for (int64_t left = piece.left; left < piece.left_end; left += tile_left) {
+  // Where both sides are the same columns, what lies below the diagonal is mirrored.
+  const int64_t last = job.symmetric ? smaller(piece.left_end, right + count) : piece.left_end;
+  for (int64_t left = piece.left; left < last; left += tile_left) {
     double sums[tile_left][tile_right];
     add_tile(panel + (left - piece.left) * apart, stripe, rows, sums);
     const int64_t n_left = smaller(tile_left, piece.left_end - left);
@@ -118,6 +130,96 @@ void gram_dense(const ColumnGramJob& job, const Piece& piece, double* scratch) {
       add_stripe(job, piece, right, rows, panel, stripe);
     }
   }
+}
+
+using Outer = OuterTriangle<double>;
+
+// The columns j .. j + features of the job, where they are.
+template <class In>
+struct Group {
+  const In* column[w];
+  double centre[w];
+  int features;
+  bool side_by_side;  // a whole vector in every row
+
+  Group(const ColumnGramJob& job, int j) : features(int(smaller(w, job.m_left - j))) {
+    side_by_side = by_rows(job.x) && features == w;
+    for (int f = 0; f < w; ++f) {
+      const int64_t number = job.left[j + (f < features ? f : 0)];
+      column[f] = dense_column<In>(job.x, number);
+      centre[f] = f < features ? job.x.centre[number] : 0.0;
+      side_by_side = side_by_side && number == job.left[j] + f;
+    }
+  }
+};
+
+// Rows of a column-wise matrix, a square of width x width at a time; returns how many. The rows of the next block are
+// fetched ahead: they lie in as many places as there are columns.
+template <class In>
+int pack_columns(const Group<In>& from, int64_t begin, int rows, [[maybe_unused]] int64_t left, const double* root,
+                 double* to) {
+  int i = 0;
+  for (; i + w <= rows; i += w) {
+    const V weight = load(root + i);
+    V v[w];
+#pragma GCC unroll 8
+    for (int f = 0; f < w; ++f) {
+      const In* at = from.column[f] + begin + i;
+#if defined(__GNUC__)
+      if (i % (64 / int(sizeof(In))) == 0 && i + Tile<double>::block < left)
+        __builtin_prefetch(at + Tile<double>::block);
+#endif
+      v[f] = f < from.features ? (load_as<double>(at) - broadcast(from.centre[f])) * weight : broadcast(0.0);
+    }
+    transpose<double>(v);
+#pragma GCC unroll 8
+    for (int f = 0; f < w; ++f) store(to + (i + f) * w, v[f]);
+  }
+  return i;
+}
+
+// Rows [begin, begin + rows) of all columns in groups of vectors, centred, each row times its root.
+template <class In>
+void pack_rows(const ColumnGramJob& job, int64_t begin, int rows, int64_t left, const double* root, double* groups) {
+  for (int j = 0; j < job.m_left; j += w) {
+    const Group<In> from(job, j);
+    double* to = groups + j / w * Outer::group;
+    int i = by_columns(job.x) ? pack_columns(from, begin, rows, left, root, to) : 0;
+    for (; i < rows && from.side_by_side; ++i) {
+      const In* at = dense_row<In>(job.x, begin + i) + job.left[j];
+      store(to + i * w, (load_as<double>(at) - load(from.centre)) * broadcast(root[i]));
+    }
+    for (; i < rows; ++i)
+      for (int f = 0; f < w; ++f)
+        to[i * w + f] =
+            f < from.features ? (dense_entry<In>(job.x, begin + i, job.left[j + f]) - from.centre[f]) * root[i] : 0.0;
+  }
+}
+
+// Scratch of gram_rows.
+struct RowsScratch {
+  double *groups, *root, *triangle;
+};
+
+RowsScratch carve_rows(Arena& arena, int m) {
+  return {arena.take<double>(int64_t(Tile<double>::block) * padded_features<double>(m)),
+          arena.take<double>(Tile<double>::block), arena.take<double>(int64_t(m) * (m + 1) / 2)};
+}
+
+template <class In>
+void gram_rows(const ColumnGramJob& job, const Piece& piece, RowsScratch s) {
+  const int m = int(job.m_left);
+  const int64_t numbers = int64_t(m) * (m + 1) / 2;
+  for (int64_t i = 0; i < numbers; ++i) s.triangle[i] = 0;
+  for (int64_t i = 0; i < int64_t(Tile<double>::block) * padded_features<double>(m); ++i) s.groups[i] = 0;
+  for (int64_t begin = piece.first_row; begin < piece.end_row; begin += Tile<double>::block) {
+    const int rows = int(smaller(Tile<double>::block, piece.end_row - begin));
+    for (int i = 0; i < rows; ++i) s.root[i] = sqrt_number(job.d[begin + i]);
+    pack_rows<In>(job, begin, rows, piece.end_row - begin, s.root, s.groups);
+    Outer::add(s.groups, rows, m, s.triangle);
+  }
+  for (int64_t a = 0; a < m; ++a)
+    for (int64_t b = 0; b <= a; ++b) piece.out[b * m + a] = s.triangle[a * (a + 1) / 2 + b];
 }
 
 // One column of A at a time, spread out; the centres afterwards:
@@ -143,6 +245,11 @@ void gram_sparse(const ColumnGramJob& job, const Piece& piece, double* spread) {
 
 int64_t scratch_bytes(const void* any_job) {
   const ColumnsView& x = as_job(any_job).x;
+  if (as_job(any_job).by_rows) {
+    Arena arena = arena_at(nullptr);
+    carve_rows(arena, int(as_job(any_job).m_left));
+    return arena.used;
+  }
   return int64_t(sizeof(double)) * (x.sparse ? x.n : (gram_panel + tile_right) * apart);
 }
 
@@ -161,6 +268,9 @@ Status item(const void* any_job, int64_t index, void* scratch) {
     using In = decltype(in);
     if (job.x.sparse) {
       gram_sparse<In, decltype(row)>(job, piece, static_cast<double*>(scratch));
+    } else if (job.by_rows) {
+      Arena arena = arena_at(scratch);
+      gram_rows<In>(job, piece, carve_rows(arena, int(job.m_left)));
     } else {
       gram_dense<In>(job, piece, static_cast<double*>(scratch));
     }

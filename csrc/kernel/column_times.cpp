@@ -100,10 +100,11 @@ template <class In, class Index>
 void times_sparse(const ColumnsView& view, const Terms& terms, double* out) {
   double shift = 0;
   for (int64_t c = 0; c < terms.count; ++c) {
-    if (terms.step[c] == 0) continue;
+    const double step = terms.step[c];
+    if (step == 0) continue;
     const auto column = sparse_column<In, Index>(view, terms.column(c));
-    for (int64_t e = 0; e < column.count; ++e) out[column.row[e]] += terms.step[c] * double(column.value[e]);
-    shift -= terms.step[c] * view.centre[terms.column(c)];
+    for (int64_t e = 0; e < column.count; ++e) out[column.row[e]] += step * double(column.value[e]);
+    shift -= step * view.centre[terms.column(c)];
   }
   if (shift == 0) return;
   for (int64_t i = 0; i < view.n; ++i) out[i] += shift;

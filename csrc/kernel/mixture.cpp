@@ -23,6 +23,8 @@ namespace {
 //
 #include "kernel/mixture.hpp"
 //
+#include "component/outer_triangle.hpp"
+//
 #include "component/outer_products.hpp"
 //
 #include "component/distances.hpp"

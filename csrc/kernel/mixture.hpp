@@ -83,16 +83,3 @@ PYESTIM_INLINE double sum_of(const T* x, int padded) {
   for (int a = 1; a < u; ++a) sum[0] += sum[a];
   return double(reduce_add(sum[0]));
 }
-
-// out[0..count) += v, count <= width.
-template <class T>
-PYESTIM_INLINE void add_to(double* out, typename Pack<T>::V v, int count) {
-  constexpr int w = Pack<T>::width, wide = Pack<double>::width;
-  alignas(alignment) T entries[w];
-  store(entries, v);
-  if (count >= w) {
-    for (int i = 0; i < w; i += wide) store(out + i, load(out + i) + load_as<double>(entries + i));
-  } else {
-    for (int i = 0; i < count; ++i) out[i] += double(entries[i]);
-  }
-}

@@ -80,46 +80,6 @@ void carve_block(Arena& arena, int d, bool with_groups, Block<T>& block) {
   block.weight = arena.take<T>(S::block);
 }
 
-#if PYESTIM_HAS_VECTORS
-template <int... I>
-struct Indices {};
-template <int N, int... I>
-struct CountTo : CountTo<N - 1, N - 1, I...> {};
-template <int... I>
-struct CountTo<0, I...> {
-  using type = Indices<I...>;
-};
-
-// Rows a and b, S apart, exchange the S x S blocks off the diagonal.
-template <int S, class V, int... I>
-PYESTIM_INLINE void exchange(V& a, V& b, Indices<I...>) {
-  constexpr int w = int(sizeof...(I));
-  const V low = __builtin_shufflevector(a, b, ((I & S) == 0 ? I : w + I - S)...);
-  b = __builtin_shufflevector(a, b, ((I & S) == 0 ? I + S : w + I)...);
-  a = low;
-}
-
-template <int S, class T>
-PYESTIM_INLINE void transpose_stage(typename Pack<T>::V (&v)[Pack<T>::width]) {
-  constexpr int w = Pack<T>::width;
-  if constexpr (S < w) {
-#pragma GCC unroll 16
-    for (int i = 0; i < w; ++i) {
-      if ((i & S) == 0) exchange<S>(v[i], v[i + S], typename CountTo<w>::type{});
-    }
-    transpose_stage<2 * S, T>(v);
-  }
-}
-#endif
-
-// The transpose of a width x width matrix of vectors, by butterflies.
-template <class T>
-PYESTIM_INLINE void transpose([[maybe_unused]] typename Pack<T>::V (&v)[Pack<T>::width]) {
-#if PYESTIM_HAS_VECTORS
-  transpose_stage<1, T>(v);
-#endif
-}
-
 // Entries behind `count` become 0, whatever they were.
 template <class T>
 PYESTIM_INLINE typename Pack<T>::V keep_first(typename Pack<T>::V v, int count) {

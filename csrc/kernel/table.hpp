@@ -232,6 +232,7 @@ struct ColumnGramJob {
   int64_t m_left;
   int64_t m_right;
   bool symmetric;
+  bool by_rows;              // symmetric, dense, d >= 0: one block of columns, outer products of rows
   const double* d;           // (n,)
   double d_sum;              // sparse
   const double* weight_sum;  // sparse: (m_right,) sum_i d_i x_ib

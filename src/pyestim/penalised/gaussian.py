@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyestim import _core
 from pyestim.engine.stats import Vector
 from pyestim.penalised.datafit import RowDatafit
 from pyestim.penalised.homotopy import MAX_ACTIVE, Columns, End, GramPath
@@ -218,10 +217,9 @@ class HomotopyPath:
             self.kinks = 0
             following = max(alphas[min(k + 1, len(alphas) - 1)], LEAST_STEP * alpha)
             way = steps(self.alpha, self.alpha_max, float(alpha))
-            with _core.single_threaded_blas():
-                for here, there in zip(way, [*way[1:], float(following)], strict=False):
-                    if not self.go(here, there):
-                        return
+            for here, there in zip(way, [*way[1:], float(following)], strict=False):
+                if not self.go(here, there):
+                    return
             yield self.point(float(alpha))
 
 
@@ -242,6 +240,16 @@ class CovariancePath(HomotopyPath):
     def corr(self) -> Vector:
         """Correlations with the residual."""
         return self._value
+
+    def go(self, alpha: float, following: float) -> bool:
+        """Go to a smaller penalty: no column is outside of the working set."""
+        if self.ridged and not self.path.set_ridge(alpha):
+            self.end = End.SINGULAR
+        elif self._follow(self.alpha, alpha):
+            self.update(self.linear)
+            self.alpha = alpha
+            return True
+        return False
 
     def update(self, threshold: Vector) -> None:
         """Correlations at the present coefficients; ``|r|^2 = z'z - w'(linear + corr)``."""

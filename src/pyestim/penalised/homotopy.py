@@ -104,7 +104,8 @@ class GramPath:
         state[COEF] = 0.0
         state[SIGN] = 0.0
         state[LINEAR] = linear
-        state[CORR] = linear - gram[:, : self.n_active] @ self.coef
+        with _core.single_threaded_blas():
+            state[CORR] = linear - gram[:, : self.n_active] @ self.coef
         state[WEIGHT] = weight
         self.m = end
         if self.ridge:
@@ -177,9 +178,10 @@ class GramPath:
         if a == 0:
             return True
         # Lower triangles by rows are upper ones by columns.
-        factor, failed = lapack.dpotrf(self._gram[:a, :a].T, lower=0)
-        if failed:
-            return False
-        inverse, failed = lapack.dpotri(factor, lower=0)
+        with _core.single_threaded_blas():
+            factor, failed = lapack.dpotrf(self._gram[:a, :a].T, lower=0)
+            if failed:
+                return False
+            inverse, failed = lapack.dpotri(factor, lower=0)
         self._inverse[:a, :a] = inverse.T
         return not failed

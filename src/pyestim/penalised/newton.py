@@ -23,7 +23,8 @@ from pyestim.penalised.problem import Problem, lambda_max, pull
 
 #: Share of the gap asked for at which a working set counts as solved.
 INNER_SHARE = 0.9
-#: A step ends when the violation of the model's conditions is this share of that at its start.
+#: A step ends when the violation of the model's conditions is this share of that at its start;
+#: where the model is the loss itself, only when it is solved.
 FORCING = 1e-3
 #: Share of the gap that the violations of the last step may cost.
 VIOLATION_SHARE = 0.3
@@ -314,7 +315,8 @@ class Solve:
             least = VIOLATION_SHARE * target / max(float(np.abs(beta).sum()), 1.0)
             if not problem.penalty.convex:
                 least = VIOLATION_SHARE * target * path.largest
-            tolerance = max(FORCING * violation, min(least, violation))
+            forcing = 0.0 if problem.datafit.name == "gaussian" else FORCING
+            tolerance = max(forcing * violation, min(least, violation))
             settled = found is not None and in_order(problem, correlation, beta, weights)
             moved = self.moved(columns, weights, tolerance, settled)
             self.n_iter += 1

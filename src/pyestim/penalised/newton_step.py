@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -12,10 +12,14 @@ from pyestim import _core
 from pyestim.engine.stats import Vector
 from pyestim.penalised.datafit_cox import Cox
 from pyestim.penalised.gap import Evaluation
+from pyestim.penalised.newton_gradients import SupportGradients, is_long
 from pyestim.penalised.newton_support import Model, SupportNewton
 from pyestim.penalised.null import basis
 from pyestim.penalised.penalty import Weights
 from pyestim.penalised.problem import Problem, pull
+
+if TYPE_CHECKING:
+    from pyestim.data.design import Design
 
 #: Curvatures of rows below this share of the largest are raised to it: Newton's method would trust
 #: the model too far there.
@@ -85,11 +89,12 @@ def descend(
     intercept: Vector,
     tolerance: float,
     max_epochs: int = MAX_EPOCHS,
+    design: Design | None = None,
 ) -> float:
     """Coordinate descent on ``sum d r^2 / 2 + penalty``, in place; the last pass's change."""
     _, change = _core.native.coordinate_descent(
         _core.context(),
-        problem.design.columns,
+        (design or problem.design).columns,
         columns,
         curvature,
         residual,
@@ -150,33 +155,45 @@ class RowStep:
         """Direction from ``at``."""
         curvature = raised(at.curvature, problem.datafit.weight)
         start = working_residual(at.gradient, curvature)
+        design, own = problem.design, columns
+        support: SupportNewton | SupportGradients = self.support
+        if is_long(design, int(np.count_nonzero(at.beta[columns]))):
+            design, own = design.select(columns), np.arange(columns.size)
+            support = SupportGradients()
         model = Model(
-            *(problem.design, columns, weights, curvature, start.copy(), at.beta[columns]),
+            *(design, own, weights, curvature, start.copy(), at.beta[columns]),
             *(np.zeros(1), problem.fit_intercept),
         )
-        self.minimise(problem, model, tolerance, settled)
+        self.minimise(problem, model, support, tolerance, settled)
         change = model.beta - at.beta[columns]
         return Direction(change, model.intercept, start - model.residual)
 
-    def minimise(self, problem: Problem, model: Model, tolerance: float, settled: bool) -> None:
+    @staticmethod
+    def minimise(
+        problem: Problem,
+        model: Model,
+        support: SupportNewton | SupportGradients,
+        tolerance: float,
+        settled: bool,
+    ) -> None:
         """Few passes to find the support, Newton's method on it, and again until they agree."""
 
         def passes(most: int) -> float:
             return descend(
                 *(problem, model.columns, model.weights, model.curvature, model.residual),
-                *(model.beta, model.intercept, tolerance, most),
+                *(model.beta, model.intercept, tolerance, most, model.design),
             )
 
         if not problem.penalty.convex:
             passes(MAX_EPOCHS)
             return
         # With the zeros in order already, the rest of the working set need not be read.
-        if settled and self.support.step(model, tolerance):
+        if settled and support.step(model, tolerance):
             return
         for _ in range(MAX_TURNS):
             if passes(FEW_EPOCHS) <= tolerance:
                 return
-            self.support.step(model, tolerance)
+            support.step(model, tolerance)
         passes(MAX_EPOCHS)
 
 

@@ -70,6 +70,15 @@ class Model:
         return change - mean, -mean
 
 
+def slope_of(model: Model) -> tuple[Any, Vector]:
+    """Positions of the coefficients that are free to move, and the objective's slope in them."""
+    w, beta = model.weights, model.beta
+    used = np.flatnonzero((beta != 0.0) & (beta > w.lower) & (beta < w.upper))
+    at = beta[used]
+    slope = w.l1[used] * np.sign(at) + w.l2[used] * at
+    return used, slope - model.design.dot(model.curvature * model.residual, model.columns[used])
+
+
 class SupportNewton:
     """Solves models along a path; remembers one factor.
 
@@ -90,14 +99,12 @@ class SupportNewton:
     def step(self, model: Model, tolerance: float) -> bool:
         """Move the coefficients that are not zero to their optimum; whether all signs stayed."""
         w, beta = model.weights, model.beta
-        used = np.flatnonzero((beta != 0.0) & (beta > w.lower) & (beta < w.upper))
+        used, slope = slope_of(model)
         if not used.size:
             return False
-        columns, at = model.columns[used], beta[used]
-        slope = w.l1[used] * np.sign(at) + w.l2[used] * at
-        slope -= model.design.dot(model.curvature * model.residual, columns)
         if np.abs(slope).max() <= tolerance:
             return True
+        columns, at = model.columns[used], beta[used]
         with _core.single_threaded_blas():
             change, moved = self.solve(model, columns, w.l2[used], -slope, SHARE * tolerance)
         reach = self.reach(at, change, w.of(used))
