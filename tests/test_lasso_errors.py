@@ -331,6 +331,11 @@ def test_sparse_rows_that_point_outside_are_refused(form, part, where, value):
         model.predict(broken)
 
 
+def test_one_fit_is_not_called_every_penalty():
+    assert LassoGLM(alpha=0.1).fit(X, Y).report_.outcome.startswith("The fit reached the duality")
+    assert glm_path(X, Y, alphas=[1, 0.1]).report.outcome.startswith("Every penalty reached the")
+
+
 def test_limit_of_iterations_is_told():
     with pytest.warns(ConvergenceWarning, match="LassoGLM: .*raise max_iter"):
         model = LassoGLM("binomial", alpha=1e-3, max_iter=1, tol=1e-14).fit(X, LABELS)

@@ -135,7 +135,7 @@ def report_of(model: PenalisedGLM, problem: Problem, path: Path, seconds: float)
     names["adaptive"] = "adaptive Lasso"
     named = names.get(model.penalty, model.penalty.upper())
     return GLMReport(
-        outcome=path.outcome.value,
+        outcome=path.sentence,
         converged=path.outcome not in (PathOutcome.MAX_ITER, PathOutcome.NO_MAXIMUM),
         problem=f"{model.family}, {named}, {problem.design.n} x {problem.design.p} {form}",
         solver=", ".join(dict.fromkeys(path.solvers)),

@@ -25,7 +25,23 @@ class PathOutcome(str, Enum):
         "Stopped before the penalty was gone: without it the likelihood has no maximum (separable "
         "data)."
     )
-    MAX_ITER = "A penalty used all iterations before its duality gap; raise max_iter or tol."
+    MAX_ITER = (
+        "A penalty ended above the duality gap asked for: iterations ran out, or rounding hid "
+        "further progress; raise max_iter or tol."
+    )
+
+
+#: The sentences of a path of one point.
+_OF_ONE = {
+    PathOutcome.CONVERGED: "The fit reached the duality gap asked for.",
+    PathOutcome.NO_GAP: (
+        "The fit met its first-order conditions; where there is no duality gap, these count."
+    ),
+    PathOutcome.MAX_ITER: (
+        "The fit ended above the duality gap asked for: iterations ran out, or rounding hid "
+        "further progress; raise max_iter or tol."
+    ),
+}
 
 
 class Point(NamedTuple):
@@ -91,6 +107,12 @@ class Path:
     saturated: float
     scale: float
     outcome: PathOutcome
+
+    @property
+    def sentence(self) -> str:
+        """Outcome in words."""
+        several: str = self.outcome.value
+        return several if len(self.points) > 1 else _OF_ONE.get(self.outcome, several)
 
     @cached_property
     def alphas(self) -> Vector:
