@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyestim._core import build_info, get_num_threads, set_num_threads
 from pyestim._version import __version__
+from pyestim.estimators._glm_gram import gram_path
 from pyestim.estimators._glm_path import GLMPath, glm_path
 from pyestim.estimators.gaussian_mixture import GaussianMixture
 from pyestim.estimators.lasso_glm import LassoGLM
@@ -27,6 +28,7 @@ __all__ = [
     "datasets",
     "get_num_threads",
     "glm_path",
+    "gram_path",
     "load",
     "plot",
     "set_num_threads",
