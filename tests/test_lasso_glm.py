@@ -318,19 +318,17 @@ def test_coverage_of_the_intervals():
     beta = np.zeros(p)
     beta[:3] = 1.0, -0.7, 0.5
     chosen = [0, 1, 2, 9]
-    kinds = ("scaled", "residual", 1.0)
     hits, noise = np.zeros(3), np.zeros(3)
     for _ in range(runs):
         X = rng.standard_normal((n, p))
         X[:, 1] += 0.5 * X[:, 0]
         y = X @ beta + rng.standard_normal(n)
         model = LassoGLM(alpha=0.7 * np.sqrt(2 * np.log(p) / n)).fit(X, y)
-        result = model.debiased(X, y, features=chosen, noise=1.0)
-        for i, kind in enumerate(kinds):
-            sd = model.debiased(X, y, features=[9], noise=kind).noise_sd
-            low, high = (
-                replace(result, standard_error=sd * result.standard_error, noise_sd=sd).conf_int().T
-            )
+        result = model.debiased(X, y, features=chosen)
+        unit = result.standard_error / result.noise_sd
+        residual = model.debiased(X, y, features=[9], noise="residual").noise_sd
+        for i, sd in enumerate((result.noise_sd, residual, 1.0)):
+            low, high = replace(result, standard_error=sd * unit, noise_sd=sd).conf_int().T
             hits[i] += np.sum((low <= beta[chosen]) & (beta[chosen] <= high))
             noise[i] += sd / runs
     # 120 intervals of nominal coverage 0.95: five binomial standard errors below it; the remaining
@@ -346,6 +344,7 @@ def test_coverage_of_the_intervals():
 def test_debiased_result_in_words():
     X, y, _ = problem("gaussian")
     result = LassoGLM(alpha=0.1).fit(X, y).debiased(X, y, features=[0, 4])
+    assert LassoGLM(alpha=0.1).fit(X, y).debiased(X, y, features=[0], noise=2.5).noise_sd == 2.5
     text = str(result)
     assert "95 % interval" in text
     assert text.splitlines()[1].startswith("x0")
