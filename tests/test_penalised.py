@@ -10,6 +10,7 @@ from pyestim.penalised.datafit import Binomial, Gamma, Gaussian, Poisson
 from pyestim.penalised.gap import certify, duality_gap, evaluate, kkt_violation
 from pyestim.penalised.penalty import L1, MCP, SCAD, AdaptiveL1, ElasticNet, GroupL1, Weights
 from pyestim.penalised.problem import Problem, lambda_max
+from pyestim.penalised.screening import Pulls
 
 pytestmark = pytest.mark.once
 
@@ -126,6 +127,27 @@ def test_impossible_problems_are_refused():
         Problem(design, datafit, one, one, lower=one)
     with pytest.raises(ValueError, match="both classes"):
         Problem(design, Binomial(np.ones(3)), one, one).null  # noqa: B018
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_pulls_that_are_not_evaluated_stay_within_their_errors(outputs):
+    rng = np.random.default_rng(0)
+    X, weight = rng.normal(size=(N, P)), rng.dirichlet(np.ones(N))
+    weight[:5] = 0.0
+    norm = np.sqrt(weight @ (X * X))
+
+    def pulled(theta):
+        return np.abs(X.T @ theta).max(axis=1)
+
+    theta = weight[:, None] * rng.normal(size=(N, outputs))
+    pulls = Pulls(weight, norm, theta, pulled(theta))
+    for size in (0.0, 1e-3, 0.1, 0.1, 2.0):
+        theta = 0.8 * theta + size * weight[:, None] * rng.normal(size=theta.shape)
+        pulls.move(theta)
+        off = np.abs(pulls.value - pulled(theta))
+        assert np.all(off <= pulls.error + 1e-15) and np.all(pulls.error <= 10 * size + 1e-6)
+        pulls.take(np.array([2]), pulled(theta)[2:3])
+        assert pulls.value[2] == pulled(theta)[2] and pulls.error[2] == 0.0
 
 
 # -- penalties -------------------------------------------------------------------------------------

@@ -90,8 +90,9 @@ class Multinomial:
         for k in range(outputs):
             for other in range(k + 1):
                 curved = self.weight * mean[:, k] * (float(k == other) - mean[:, other])
-                hessian[:, k, :, other] = A.T @ (curved[:, None] * A)
-                hessian[:, other, :, k] = hessian[:, k, :, other]
+                block = A.T @ (curved[:, None] * A)
+                hessian[:, k, :, other] = block
+                hessian[:, other, :, k] = block
         return hessian.reshape(m * outputs, m * outputs)
 
     def conjugate_terms(self, t: Vector) -> Vector:

@@ -11,7 +11,7 @@ has no curvature.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,17 @@ def evaluate(
     return Evaluation(beta, np.asarray(intercept), eta, *problem.datafit.quadratic(eta))
 
 
+class DualPoint(NamedTuple):
+    """``theta``, the ``A z`` that made it, and whether that is orthogonal to what is unpenalised.
+
+    It cannot be where a column has no curvature.
+    """
+
+    tilt: Vector | None
+    theta: Vector
+    feasible: bool
+
+
 @dataclass(frozen=True)
 class Certificate:
     """How far a point is from the minimum.
@@ -65,6 +76,8 @@ class Certificate:
         bound and `violation` is all that can be said.
     violation : float
         Largest distance from the first-order conditions, of kind "kkt" only.
+    point : DualPoint
+        Where the bound was taken.
     """
 
     gap: float
@@ -73,22 +86,31 @@ class Certificate:
     scale: float
     kind: str
     violation: float
+    point: DualPoint
 
 
-def certify(problem: Problem, at: Evaluation, columns: Any = None) -> Certificate:
+def certify(
+    problem: Problem,
+    at: Evaluation,
+    columns: Any = None,
+    point: DualPoint | None = None,
+    correlation: Vector | None = None,
+) -> Certificate:
     """Certificate of a point; with ``columns`` within the problem that has only these.
 
-    They must hold all coefficients that are not zero and all unpenalised columns.
+    They must hold all coefficients that are not zero and all unpenalised columns. The dual point
+    and its correlations may be known already.
     """
     weights = problem.weights if columns is None else problem.weights.of(columns)
     beta = at.beta if columns is None else at.beta[columns]
     objective = at.value + problem.penalty_value(beta, weights)
+    point = dual_point(problem, at) if point is None else point
+    tilt, theta, feasible = point
+    if correlation is None:
+        correlation = problem.design.dot(theta, columns)
     if not problem.penalty.convex:
-        correlation = problem.design.dot(at.gradient, columns)
         violation = violation_of(problem, beta, correlation, at.gradient, weights)
-        return Certificate(np.inf, objective, correlation, 0.0, "kkt", violation)
-    tilt, theta, feasible = orthogonal_point(problem, at)
-    correlation = problem.design.dot(theta, columns)
+        return Certificate(np.inf, objective, correlation, 0.0, "kkt", violation, point)
     scale, dual = 0.0, -np.inf
     if feasible:
         weights = allowed(problem, theta, weights, columns)
@@ -96,7 +118,7 @@ def certify(problem: Problem, at: Evaluation, columns: Any = None) -> Certificat
         dual = dual_bound(problem, at.eta, tilt, theta, correlation, scale, weights)
     kind = "gap" if dual > problem.datafit.saturated else "saturated"
     gap = max(objective - max(dual, problem.datafit.saturated), 0.0)
-    return Certificate(gap, objective, correlation, scale, kind, np.nan)
+    return Certificate(gap, objective, correlation, scale, kind, np.nan, point)
 
 
 def duality_gap(problem: Problem, beta: Vector, intercept: Any) -> float:
@@ -143,22 +165,21 @@ def dual_bound(
     return dual - conjugate_penalty(problem, scale * correlation, weights)
 
 
-def orthogonal_point(problem: Problem, at: Evaluation) -> tuple[Vector | None, Vector, bool]:
-    """``A z``, the gradient made orthogonal to the constant and the unpenalised columns by it.
-
-    The last value says whether that went well: it cannot where a column has no curvature.
-    """
+def dual_point(problem: Problem, at: Evaluation) -> DualPoint:
+    """Gradient made orthogonal to the constant and the unpenalised columns; as it is for "kkt"."""
+    if not problem.penalty.convex:
+        return DualPoint(None, at.gradient, True)
     A = problem.free_columns
     if problem.bounded and problem.unpenalised.size:
         A = basis(problem, open_columns(problem, at.beta, at.gradient))
     if not A.shape[1]:
-        return None, at.gradient, True
+        return DualPoint(None, at.gradient, True)
     right, outputs = A.T @ at.gradient, problem.datafit.n_outputs
     z = solve_symmetric(problem.datafit.reduced_hessian(at.eta, A), right.ravel(), outputs)
     tilt = np.asarray(A @ z.reshape(right.shape)).reshape(at.eta.shape)
     theta = at.gradient - problem.datafit.hessian_times(at.eta, tilt)
     left, most = np.abs(A.T @ theta), np.abs(A).T @ np.abs(at.gradient)
-    return tilt, theta, bool(np.all(left <= ORTHOGONAL * most))
+    return DualPoint(tilt, theta, bool(np.all(left <= ORTHOGONAL * most)))
 
 
 def open_columns(problem: Problem, beta: Vector, gradient: Vector) -> Any:

@@ -15,17 +15,26 @@ from typing import Any
 import numpy as np
 
 from pyestim.engine.stats import Vector
-from pyestim.penalised.gap import Certificate, Evaluation, certify, evaluate, violation_of
+from pyestim.penalised.gap import (
+    Certificate,
+    Evaluation,
+    certify,
+    dual_point,
+    evaluate,
+    violation_of,
+)
 from pyestim.penalised.newton_step import Direction, Step, step_of, zeros
 from pyestim.penalised.penalty import Weights
 from pyestim.penalised.point import Point
 from pyestim.penalised.problem import Problem, lambda_max, pull
+from pyestim.penalised.screening import MOST, Pulls
 
 #: Share of the gap asked for at which a working set counts as solved.
 INNER_SHARE = 0.9
 #: A step ends when the violation of the model's conditions is this share of that at its start;
 #: where the model is the loss itself, only when it is solved.
-FORCING = 1e-3
+#: While the gap is not reached that is at most `PROGRESS`.
+FORCING, PROGRESS = 1e-3, 0.1
 #: Share of the gap that the violations of the last step may cost.
 VIOLATION_SHARE = 0.3
 #: Armijo's share of the expected decrease; halvings of a step.
@@ -37,6 +46,8 @@ ROUNDING, UNSEEN, MAX_IDLE = 2e-15, 100.0, 4
 NOTHING = 1e-12
 #: Factors of the curvature, tried in turn where the penalty is not convex.
 DAMPINGS = (1.0, 4.0, 16.0, 64.0)
+#: A column whose slope is below this share of its penalty for sure is not looked at.
+SURE = 0.9
 #: Points that a prediction looks back on.
 TRAIL = 3
 #: A loss above the saturated one by less than this share of the null model's is a perfect fit.
@@ -121,10 +132,9 @@ class NewtonPath:
             self.alpha = warm.alpha
         beta = beta[:, 0] if outputs == 1 else beta
         self.at = evaluate(problem, beta, intercept)
-        self.correlation = problem.null_slopes
-        if warm is not None:
-            self.correlation = problem.design.dot(self.at.gradient)
-        self.correlation = self.correlation.copy()
+        slopes = problem.null_slopes if warm is None else problem.design.dot(self.at.gradient)
+        pulled = pull(problem, slopes, problem.weights)
+        self.pulls = Pulls(problem.datafit.weight, problem.norms, self.at.gradient, pulled)
         self.largest = float(np.abs(problem.null_slopes).max(initial=0.0))
 
     def advance(self, alpha: float) -> Point:
@@ -162,8 +172,7 @@ class NewtonPath:
         threshold = w.l1 * max(2.0 - self.alpha / alpha, 0.5) if alpha > 0 else 0.0 * w.l1
         beta = self.at.beta
         used = beta != 0 if beta.ndim == 1 else beta.any(axis=1)
-        kept = pull(problem, self.correlation, w) >= threshold
-        return (kept | used) & (w.lower < w.upper)
+        return ((self.pulls.value >= threshold) | used) & (w.lower < w.upper)
 
     def predict(self, problem: Problem, alpha: float) -> None:
         """Follow the curve through the last points, if that lowers the objective."""
@@ -240,10 +249,9 @@ class Solve:
         """Solve working sets until no column is missing and the gap is small."""
         target = INNER_SHARE * self.path.gap
         while True:
-            self.within(target)
-            columns = None if self.alive.all() else np.flatnonzero(self.alive)
-            found = certify(self.problem, self.path.at, columns)
-            self.remember(found, columns)
+            columns = np.flatnonzero(self.inside)
+            found = self.everywhere(columns, self.within(columns, target))
+            self.remember(found)
             if self.done(found, self.path.gap) or self.n_iter >= self.path.max_iter:
                 return self
             missing = self.missing()
@@ -266,13 +274,32 @@ class Solve:
             return found.violation <= gap * self.path.largest
         return found.gap <= gap
 
-    def remember(self, found: Certificate, columns: Any) -> None:
-        """Keep certificate and correlations; leave out columns that are zero for sure."""
+    def everywhere(self, inside: Any, inner: Certificate | None) -> Certificate:
+        """Certificate with all columns but those whose conditions hold for sure.
+
+        ``inner`` is the certificate of the present point within the columns ``inside``.
+        """
+        path, problem, w = self.path, self.problem, self.problem.weights
+        point = dual_point(problem, path.at) if inner is None else inner.point
+        path.pulls.move(point.theta)
+        asked = self.alive & (path.pulls.value + path.pulls.error >= SURE * w.l1)
+        correlation = np.zeros((problem.design.p, *point.theta.shape[1:]))
+        if inner is not None:
+            correlation[inside] = inner.correlation
+            asked[inside] = False
+        if asked.sum() > MOST * asked.size:
+            correlation[asked] = problem.design.dot(point.theta)[asked]
+        elif asked.any():
+            correlation[asked] = problem.design.dot(point.theta, np.flatnonzero(asked))
+        asked[inside] = True
+        columns = np.flatnonzero(asked)
+        known = correlation[columns]
+        path.pulls.take(columns, pull(problem, known, w.of(columns)))
+        return certify(problem, path.at, columns, point, known)
+
+    def remember(self, found: Certificate) -> None:
+        """Keep the certificate; leave out columns that are zero for sure."""
         path = self.path
-        if columns is None:
-            path.correlation = found.correlation
-        else:
-            path.correlation[columns] = found.correlation
         self.certificate = found
         if path.norms is None or found.kind != "gap":
             return
@@ -280,7 +307,7 @@ class Solve:
         assert smoothness is not None
         radius = np.sqrt(2.0 * smoothness * found.gap)
         w = self.problem.weights
-        bound = found.scale * pull(self.problem, path.correlation, w) + radius * path.norms
+        bound = found.scale * (path.pulls.value + path.pulls.error) + radius * path.norms
         beta = path.at.beta
         used = beta != 0 if beta.ndim == 1 else beta.any(axis=1)
         self.alive &= used | (bound >= w.l1)
@@ -288,20 +315,17 @@ class Solve:
 
     def missing(self) -> Any:
         """Columns outside the working set that break their conditions."""
-        w = self.problem.weights
-        pulled = pull(self.problem, self.path.correlation, w)
-        return (pulled > w.l1) & self.alive & ~self.inside
+        return (self.path.pulls.value > self.problem.weights.l1) & self.alive & ~self.inside
 
-    def within(self, target: float) -> None:
-        """Newton steps on the working set until the gap within it is small."""
+    def within(self, columns: Any, target: float) -> Certificate | None:
+        """Newton steps on the working set until the gap within it is small; the last gap."""
         path, problem = self.path, self.problem
-        columns = np.flatnonzero(self.inside)
         weights = problem.weights.of(columns)
         # The first step needs no certificate: the penalty has just changed.
         found: Certificate | None = None if self.n_iter == 0 else certify(problem, path.at, columns)
         while found is None or not self.done(found, target):
             if self.n_iter >= path.max_iter:
-                return
+                break
             at = path.at
             correlation = (
                 problem.design.dot(at.gradient, columns) if found is None else found.correlation
@@ -316,19 +340,20 @@ class Solve:
             if not problem.penalty.convex:
                 least = VIOLATION_SHARE * target * path.largest
             forcing = 0.0 if problem.datafit.name == "gaussian" else FORCING
-            tolerance = max(forcing * violation, min(least, violation))
+            tolerance = max(forcing * violation, min(least, PROGRESS * violation))
             settled = found is not None and in_order(problem, correlation, beta, weights)
             moved = self.moved(columns, weights, tolerance, settled)
             self.n_iter += 1
             if moved is None:
                 self.stalled = True
-                return
+                break
             path.at = moved
             found = certify(problem, path.at, columns)
             self.watch(found)
             if self.idle > MAX_IDLE:
                 self.stalled = True
-                return
+                break
+        return found
 
     def moved(
         self, columns: Any, weights: Weights, tolerance: float, settled: bool

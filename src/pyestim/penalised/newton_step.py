@@ -13,8 +13,7 @@ from pyestim.engine.stats import Vector
 from pyestim.penalised.datafit_cox import Cox
 from pyestim.penalised.gap import Evaluation
 from pyestim.penalised.newton_gradients import SupportGradients, is_long
-from pyestim.penalised.newton_support import Model, SupportNewton
-from pyestim.penalised.null import basis
+from pyestim.penalised.newton_support import DenseColumns, Model, SupportNewton
 from pyestim.penalised.penalty import Weights
 from pyestim.penalised.problem import Problem, pull
 
@@ -27,10 +26,12 @@ LEAST_CURVATURE = 1e-6
 #: Passes of coordinate descent in one model; what is left is for the next model.
 MAX_EPOCHS = 2000
 #: Passes between two solves on the support, and how often they take turns.
-FEW_EPOCHS, MAX_TURNS = 4, 30
+FEW_EPOCHS, MAX_TURNS = 2, 30
 #: Cox: up to so many columns the exact Hessian is formed: those that are not zero, and those whose
 #: slope is above this share of what holds them at zero.
 MOST_EXACT_COLUMNS, NEAR = 1000, 0.8
+#: Groups: passes in one model, whose curvature is a bound only.
+GROUP_EPOCHS = 20
 #: Groups: up to so many coefficients that are not zero Newton's method is used on them.
 MOST_NEWTON_COEFFICIENTS = 600
 #: Added to its matrix, relative, for directions without curvature.
@@ -213,8 +214,7 @@ class CoxStep:
     def __init__(self, datafit: Cox, n_columns: int) -> None:
         self.datafit = datafit
         self.diagonal = RowStep(n_columns)
-        self.columns = np.zeros(0, dtype=np.int64)
-        self.last = np.zeros((len(datafit.weight), 0))
+        self.dense = DenseColumns()
 
     def __call__(
         self,
@@ -239,7 +239,7 @@ class CoxStep:
         self, problem: Problem, at: Evaluation, columns: Any, weights: Weights, tolerance: float
     ) -> Direction:
         """Minimum of the model with the exact Hessian."""
-        X = self.dense(problem, columns)
+        X = self.dense(problem.design, columns)
         means = self.datafit.term_means(at.eta, X)
         gram = problem.design.gram(at.curvature, columns)
         gram -= means.T @ (self.datafit.mass[:, None] * means)
@@ -260,16 +260,6 @@ class CoxStep:
             problem.penalty.parameter,
         )
         return Direction(beta - start, np.zeros(1), X @ (beta - start))
-
-    def dense(self, problem: Problem, columns: Any) -> Vector:
-        """Columns as a matrix; those of the last step are at hand."""
-        known = np.isin(columns, self.columns, assume_unique=True)
-        new = problem.design.times(np.eye(int((~known).sum())), columns[~known])
-        X = np.empty((problem.design.n, columns.size), order="F")
-        X[:, ~known] = new
-        X[:, known] = self.last[:, np.searchsorted(self.columns, columns[known])]
-        self.columns, self.last = columns, X
-        return X
 
 
 class ClassStep:
@@ -322,6 +312,9 @@ class GroupStep:
 
     name = "coordinate descent by groups"
 
+    def __init__(self) -> None:
+        self.dense = DenseColumns()
+
     def __call__(
         self,
         problem: Problem,
@@ -332,9 +325,13 @@ class GroupStep:
         settled: bool,
     ) -> Direction:
         """Direction from ``at``."""
-        bounded = self.descend(problem, at, columns, weights, tolerance)
         start = at.beta[columns]
         used = start.any(axis=1)
+        # With the zeros in order already, the rest of the working set need not be read.
+        smooth = self.newton(problem, at, columns, weights, used) if settled else None
+        if smooth is not None:
+            return smooth
+        bounded = self.descend(problem, at, columns, weights, tolerance)
         if np.array_equal(used, (start + bounded.beta).any(axis=1)):
             smooth = self.newton(problem, at, columns, weights, used)
             if smooth is not None:
@@ -358,7 +355,8 @@ class GroupStep:
         start = working_residual(by_class, np.broadcast_to(curvature, by_class.shape))
         residual, beta = start.copy(), np.ascontiguousarray(at.beta[columns].T)
         intercept = np.zeros(len(start))
-        descend(problem, columns, weights, curvature, residual, beta, intercept, tolerance)
+        epochs = GROUP_EPOCHS
+        descend(problem, columns, weights, curvature, residual, beta, intercept, tolerance, epochs)
         return Direction(beta.T - at.beta[columns], intercept, (start - residual).T)
 
     def newton(
@@ -366,13 +364,14 @@ class GroupStep:
     ) -> Direction | None:
         """Newton step in the groups that are not zero; None where one would turn around."""
         start, outputs = at.beta[columns][used], at.beta.shape[1]
-        A = basis(problem, columns[used])
-        if not 0 < A.shape[1] * outputs <= MOST_NEWTON_COEFFICIENTS:
+        first = int(problem.fit_intercept)
+        if not 0 < (first + len(start)) * outputs <= MOST_NEWTON_COEFFICIENTS:
             return None
+        A = np.ones((problem.design.n, first + len(start)))
+        A[:, first:] = self.dense(problem.design, columns[used])
         l1, l2 = weights.l1[used, None], weights.l2[used, None]
         size = np.linalg.norm(start, axis=1, keepdims=True)
         unit = start / size
-        first = int(problem.fit_intercept)
         slope = A.T @ at.gradient
         slope[first:] += l1 * unit + l2 * start
         hessian = problem.datafit.reduced_hessian(at.eta, A)

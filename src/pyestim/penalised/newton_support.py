@@ -79,6 +79,25 @@ def slope_of(model: Model) -> tuple[Any, Vector]:
     return used, slope - model.design.dot(model.curvature * model.residual, model.columns[used])
 
 
+class DenseColumns:
+    """Columns as a matrix; those of the last call are at hand."""
+
+    def __init__(self) -> None:
+        self.columns: Any = np.zeros(0, dtype=np.int64)
+        self.last = np.zeros((0, 0))
+
+    def __call__(self, design: Design, columns: Any) -> Vector:
+        """Columns whose numbers rise, (n, m)."""
+        known = np.isin(columns, self.columns, assume_unique=True)
+        X, one = np.empty((design.n, columns.size), order="F"), np.ones(1)
+        for k in np.flatnonzero(~known):
+            X[:, k] = design.times(one, columns[k : k + 1])
+        if known.any():
+            X[:, known] = self.last[:, np.searchsorted(self.columns, columns[known])]
+        self.columns, self.last = columns, X
+        return X
+
+
 class SupportNewton:
     """Solves models along a path; remembers one factor.
 

@@ -55,10 +55,11 @@ class NullFit:
 
 def basis(problem: Problem, columns: Any) -> Vector:
     """Dense matrix of the constant, if there is an intercept, and of some columns: (n, m)."""
-    parts = [np.ones(problem.design.n)] if problem.fit_intercept else []
-    one = np.ones(1)
-    parts += [problem.design.times(one, np.array([j])) for j in columns]
-    return np.stack(parts, axis=1) if parts else np.zeros((problem.design.n, 0))
+    first, one = int(problem.fit_intercept), np.ones(1)
+    A = np.ones((problem.design.n, first + len(columns)), order="F")
+    for k, j in enumerate(columns, first):
+        A[:, k] = problem.design.times(one, np.array([j]))
+    return A
 
 
 def solve_symmetric(matrix: Vector, right: Vector, outputs: int = 1) -> Vector:

@@ -29,6 +29,47 @@ def strong_threshold(l1: Vector, alpha_from: float, alpha_to: float) -> Vector:
     return l1 * max(2.0 * alpha_to - alpha_from, LEAST_KEPT * alpha_from)
 
 
+class Pulls:
+    """What pulls each coefficient at a dual point, evaluated only where no bound answers.
+
+    The bound is that of `Correlations`: a pull is positively homogeneous, and changes at most by
+    the norm of the column times that of the change of the dual point.
+
+    Parameters
+    ----------
+    weight, norm : ndarray of shape (n,), (p,)
+        Weights of the rows; norms of the columns with these.
+    theta : ndarray of shape (n,) or (n, K)
+        First dual point.
+    pulled : ndarray of shape (p,)
+        Its pulls.
+    """
+
+    def __init__(self, weight: Vector, norm: Vector, theta: Vector, pulled: Vector) -> None:
+        inverse = np.divide(1.0, weight, out=np.zeros_like(weight), where=weight > 0)
+        self.inverse = inverse.reshape(-1, *[1] * (theta.ndim - 1))
+        self.norm = norm
+        self.value, self.error = pulled.copy(), np.zeros_like(pulled)
+        self._theta, self._square = theta, float(np.vdot(theta, self.inverse * theta))
+
+    def move(self, theta: Vector) -> None:
+        """Take another dual point; the errors grow."""
+        bent = self.inverse * theta
+        square = float(np.vdot(theta, bent))
+        shrink = float(np.vdot(self._theta, bent)) / self._square if self._square > 0 else 0.0
+        shrink = max(shrink, 0.0)
+        rest = theta - shrink * self._theta
+        distance = np.sqrt(float(np.vdot(rest, self.inverse * rest)) + 1e-14 * square)
+        self.value *= shrink
+        self.error = shrink * self.error + distance * self.norm
+        self._theta, self._square = theta, square
+
+    def take(self, columns: Columns, pulled: Vector) -> None:
+        """Pulls of some columns at the present point."""
+        self.value[columns] = pulled
+        self.error[columns] = 0.0
+
+
 class Correlations:
     """``X' (w r)`` of every column, each evaluated only when a bound does not answer.
 
