@@ -129,20 +129,6 @@ def test_path_is_optimal_by_independent_computations(family, option):
         assert np.all((problem.weights.lower <= beta.T) & (problem.weights.upper >= beta.T))
 
 
-@pytest.mark.parametrize(("family", "seed"), [("poisson", 3), ("gamma", 3), ("gamma", 8)])
-def test_coefficients_leave_their_bounds_again(family, seed):
-    """On these paths some rest on a bound at one penalty and inside at the next."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(40, 20))
-    mean, one = np.exp(X[:, 0] - X[:, 1]), np.ones(20)
-    y = rng.poisson(mean) if family == "poisson" else mean * rng.gamma(2.0, size=40)
-    datafit = make_datafit(family, y.astype(float))
-    problem = Problem(Design(X), datafit, one, 0 * one, -0.2 * one, 0.3 * one)
-    alphas = lambda_max(problem) * np.geomspace(1, 0.05, 8)
-    gap = 1e-10 * problem.scale
-    assert all(point.gap <= gap for point in newton_path(problem, alphas, gap, 100))
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_largest_penalty_leaves_nothing(family):
     """Not even coefficients of the size of rounding."""

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from reference.slow_penalised import SlowDesign, split_minimum
 
+from pyestim.data.design import Design
 from pyestim.penalised.datafit import Binomial, Gamma, Gaussian, Poisson
+from pyestim.penalised.families import make_datafit
 from pyestim.penalised.gap import certify, duality_gap, evaluate, kkt_violation
+from pyestim.penalised.newton import newton_path
 from pyestim.penalised.penalty import L1, MCP, SCAD, AdaptiveL1, ElasticNet, GroupL1, Weights
 from pyestim.penalised.problem import Problem, lambda_max
 from pyestim.penalised.screening import Pulls
@@ -198,3 +201,30 @@ def test_group_prox_is_stationary():
 def test_adaptive_weights_exclude_what_the_first_estimate_dropped():
     weights = AdaptiveL1(power=2.0).adapted(np.ones(3), np.array([2.0, 0.0, -0.5]))
     assert np.array_equal(weights, [0.25, np.inf, 4.0])
+
+
+# -- bounds ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("family", "seed"), [("poisson", 3), ("gamma", 3), ("gamma", 8)])
+def test_coefficients_leave_their_bounds_again(family, seed):
+    """On these paths some rest on a bound at one penalty and inside at the next."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(40, 20))
+    mean, one = np.exp(X[:, 0] - X[:, 1]), np.ones(20)
+    y = rng.poisson(mean) if family == "poisson" else mean * rng.gamma(2.0, size=40)
+    datafit = make_datafit(family, y.astype(float))
+    problem = Problem(Design(X), datafit, one, 0 * one, -0.2 * one, 0.3 * one)
+    alphas = lambda_max(problem) * np.geomspace(1, 0.05, 8)
+    gap = 1e-10 * problem.scale
+    assert all(point.gap <= gap for point in newton_path(problem, alphas, gap, 100))
+
+
+def test_unpenalised_columns_may_all_rest_on_their_bounds():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 2))
+    datafit = make_datafit("poisson", rng.poisson(np.exp(-2 * x[:, 0])).astype(float))
+    l1 = np.array([0.0, 1.0])
+    problem = Problem(Design(x, centre=False), datafit, l1, 0 * l1, 0 * l1, fit_intercept=False)
+    point = next(newton_path(problem, np.array([lambda_max(problem)]), 1e-9, 50))
+    assert 0 not in point.columns and point.gap <= 1e-9

@@ -163,6 +163,8 @@ def newton_step(
     while True:
         keep = np.flatnonzero(~held.ravel())
         step = np.zeros(coefficients.shape)
+        if not keep.size:  # all of them are at bounds
+            return step
         right = -gradient.ravel()[keep]
         outputs = 1 if held.any() else coefficients.shape[1]
         step.ravel()[keep] = solve_symmetric(matrix[np.ix_(keep, keep)], right, outputs)
