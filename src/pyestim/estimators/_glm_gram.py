@@ -68,7 +68,7 @@ max_iter :
     >>> y = X[:, 0] - 2 * X[:, 3]
     >>> path = gram_path(X.T @ X, X.T @ y, y @ y, len(y), n_alphas=30)
     >>> print(path.df[0], path.df[-1], path.coefs[3, -1].round(2))
-    0 2 -2.0
+    0 2 -1.95
     """
     products = _checked(gram, Xty, yty, n)
     try:
