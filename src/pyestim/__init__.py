@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pyestim._core import build_info, get_num_threads, set_num_threads
 from pyestim._version import __version__
-from pyestim.estimators._glm_gram import gram_path
-from pyestim.estimators._glm_path import GLMPath, glm_path
-from pyestim.estimators.gaussian_mixture import GaussianMixture
-from pyestim.estimators.lasso_glm import LassoGLM
-from pyestim.estimators.lasso_glm_cv import LassoGLMCV
-from pyestim.estimators.markov_chain import MarkovChain
-from pyestim.estimators.persistence import load
 
 if TYPE_CHECKING:
     from pyestim import datasets, plot
+    from pyestim.estimators._glm_gram import gram_path
+    from pyestim.estimators._glm_path import GLMPath, glm_path
+    from pyestim.estimators.gaussian_mixture import GaussianMixture
+    from pyestim.estimators.lasso_glm import LassoGLM
+    from pyestim.estimators.lasso_glm_cv import LassoGLMCV
+    from pyestim.estimators.markov_chain import MarkovChain
+    from pyestim.estimators.persistence import load
 
 __all__ = [
     "GLMPath",
@@ -34,17 +35,30 @@ __all__ = [
     "set_num_threads",
 ]
 
-#: Sub-modules that are imported when they are first asked for.
-_LAZY = ("datasets", "plot")
+#: Where public names live. They are imported when they are first asked for: who fits one family
+#: does not wait for the others, nor for what scikit-learn imports for them.
+_PLACES = {
+    "GLMPath": "estimators._glm_path",
+    "GaussianMixture": "estimators.gaussian_mixture",
+    "LassoGLM": "estimators.lasso_glm",
+    "LassoGLMCV": "estimators.lasso_glm_cv",
+    "MarkovChain": "estimators.markov_chain",
+    "glm_path": "estimators._glm_path",
+    "gram_path": "estimators._glm_gram",
+    "load": "estimators.persistence",
+}
+_MODULES = ("datasets", "plot")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        from importlib import import_module
-
+    if name in _MODULES:
         return import_module(f"pyestim.{name}")
-    raise AttributeError(f"module 'pyestim' has no attribute {name!r}")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'pyestim' has no attribute {name!r}")
+    value = getattr(import_module(f"pyestim.{_PLACES[name]}"), name)
+    globals()[name] = value  # found at once the next time
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_PLACES, *_MODULES})
