@@ -23,7 +23,9 @@ from pyestim.penalised.gap import (
     evaluate,
     violation_of,
 )
-from pyestim.penalised.newton_step import Direction, Step, step_of, zeros
+from pyestim.penalised.newton_model import Step, zeros
+from pyestim.penalised.newton_search import ROUNDING, line_search, objective_of
+from pyestim.penalised.newton_step import step_of
 from pyestim.penalised.penalty import Weights
 from pyestim.penalised.point import Point
 from pyestim.penalised.problem import Problem, lambda_max, pull
@@ -37,11 +39,8 @@ INNER_SHARE = 0.9
 FORCING, PROGRESS = 1e-3, 0.1
 #: Share of the gap that the violations of the last step may cost.
 VIOLATION_SHARE = 0.3
-#: Armijo's share of the expected decrease; halvings of a step.
-ARMIJO, MAX_HALVINGS = 1e-4, 40
-#: Rounding of the objective, relative; a decrease expected below so many of it cannot be seen, and
-#: then the step counts if it lowers the gap. So many steps may not do so in a row.
-ROUNDING, UNSEEN, MAX_IDLE = 2e-15, 100.0, 4
+#: So many steps in a row may lower neither the gap nor, visibly, the objective.
+MAX_IDLE = 4
 #: A violation of this share of the largest gradient need not be more than rounding.
 NOTHING = 1e-12
 #: Factors of the curvature, tried in turn where the penalty is not convex.
@@ -50,8 +49,6 @@ DAMPINGS = (1.0, 4.0, 16.0, 64.0)
 SURE = 0.9
 #: Points that a prediction looks back on.
 TRAIL = 3
-#: A loss above the saturated one by less than this share of the null model's is a perfect fit.
-PERFECT = 1e-9
 
 
 def newton_path(
@@ -217,11 +214,6 @@ def clipped(problem: Problem, beta: Vector) -> Vector:
     return np.clip(beta, w.lower.reshape(shape), w.upper.reshape(shape))
 
 
-def objective_of(problem: Problem, at: Evaluation) -> float:
-    """Mean loss and penalty."""
-    return at.value + problem.penalty_value(at.beta, problem.weights)
-
-
 class Solve:
     """One penalty.
 
@@ -371,30 +363,3 @@ class Solve:
             if moved is not None:
                 return moved
         return None
-
-
-def line_search(
-    problem: Problem, at: Evaluation, columns: Any, direction: Direction
-) -> Evaluation | None:
-    """Largest halving of the step that lowers the objective enough; None where none does."""
-    weights = problem.weights.of(columns)
-    start, change = at.beta[columns], direction.beta
-    charged = problem.penalty_value(start, weights)
-    slope = float(np.vdot(at.gradient, direction.eta))
-    slope += problem.penalty_value(start + change, weights) - charged
-    objective, slope = at.value + charged, min(slope, 0.0)
-    rounding = ROUNDING * max(1.0, abs(objective))
-    share = 1.0
-    for _ in range(MAX_HALVINGS):
-        beta = at.beta.copy()
-        beta[columns] = start + share * change
-        eta = at.eta + share * direction.eta
-        intercept = at.intercept + share * direction.intercept
-        trial = evaluate(problem, beta, intercept, eta)
-        reached = trial.value + problem.penalty_value(beta[columns], weights)
-        if reached < objective and reached <= objective + ARMIJO * share * slope:
-            return trial
-        if -slope <= UNSEEN * rounding and reached <= objective + rounding:
-            return trial
-        share *= 0.5
-    return None
