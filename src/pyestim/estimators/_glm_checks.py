@@ -16,7 +16,7 @@ FAMILIES = ("gaussian", "binomial", "poisson", "gamma", "multinomial", "cox")
 CLASSIFIERS = ("binomial", "multinomial")
 PENALTIES = ("l1", "adaptive", "mcp", "scad", "group")
 CRITERIA = ("aic", "bic", "ebic")
-RULES_OF_CV = ("min", "1se", "aic", "bic", "ebic")
+RULES_OF_CV = ("min", "1se", *CRITERIA)
 
 #: A response within the range, for rows of weight zero: they are absent.
 _HARMLESS = {"poisson": 1.0, "gamma": 1.0}

@@ -49,19 +49,19 @@ class Multinomial:
         self.weight = normalised(weight, n)
         self.saturated = float(self.weight @ xlogy(self.y, self.y).sum(axis=1)) * -1.0 + 0.0
 
-    def log_mean(self, eta: Vector) -> tuple[Vector, Vector]:
-        """Logarithms of the probabilities, and the log-sum-exp of each row."""
+    def log_mean(self, eta: Vector) -> Vector:
+        """Logarithms of the probabilities."""
         top = eta.max(axis=1)
         total = top + np.log(np.exp(eta - top[:, None]).sum(axis=1))
-        return eta - total[:, None], total
+        return np.asarray(eta - total[:, None])
 
     def mean(self, eta: Vector) -> Vector:
         """Probabilities of the classes."""
-        return np.asarray(np.exp(self.log_mean(eta)[0]))
+        return np.asarray(np.exp(self.log_mean(eta)))
 
     def value(self, eta: Vector) -> float:
         """Mean loss."""
-        return float(self.weight @ -(self.y * self.log_mean(eta)[0]).sum(axis=1))
+        return float(self.weight @ -(self.y * self.log_mean(eta)).sum(axis=1))
 
     def gradient(self, eta: Vector) -> Vector:
         """Derivative of `value`, (n, K)."""
@@ -72,7 +72,7 @@ class Multinomial:
 
         Twice this diagonal is above the Hessian of all classes (Gershgorin).
         """
-        log_mean, _ = self.log_mean(eta)
+        log_mean = self.log_mean(eta)
         mean, w = np.exp(log_mean), self.weight[:, None]
         loss = float(self.weight @ -(self.y * log_mean).sum(axis=1))
         return loss, w * (mean - self.y), w * mean * (1.0 - mean)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyestim.engine.stats import Vector
+from pyestim.penalised.datafit import reciprocal
 
 if TYPE_CHECKING:
     from pyestim.data.design import Design
@@ -46,8 +47,7 @@ class Pulls:
     """
 
     def __init__(self, weight: Vector, norm: Vector, theta: Vector, pulled: Vector) -> None:
-        inverse = np.divide(1.0, weight, out=np.zeros_like(weight), where=weight > 0)
-        self.inverse = inverse.reshape(-1, *[1] * (theta.ndim - 1))
+        self.inverse = reciprocal(weight).reshape(-1, *[1] * (theta.ndim - 1))
         self.norm = norm
         self.value, self.error = pulled.copy(), np.zeros_like(pulled)
         self._theta, self._square = theta, float(np.vdot(theta, self.inverse * theta))
@@ -99,7 +99,6 @@ class Correlations:
         self.error = np.zeros(design.p)
         self._residual = np.zeros(design.n)
         self._square = 0.0
-        self.evaluated = 0
         self._evaluate(residual, np.flatnonzero(self.usable))
         self._remember(residual)
 
@@ -112,11 +111,9 @@ class Correlations:
         if len(columns) > MOST * len(self.value):
             self.value = self.design.dot(weighted) * self.usable
             self.error[:] = 0.0
-            self.evaluated += len(self.value)
         elif len(columns):
             self.value[columns] = self.design.dot(weighted, columns)
             self.error[columns] = 0.0
-            self.evaluated += len(columns)
 
     def move(self, residual: Vector, threshold: Vector) -> None:
         """Take another residual; values that keep an error are below ``threshold`` for sure."""
