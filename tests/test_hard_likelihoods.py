@@ -154,3 +154,13 @@ def test_slopes_count_in_units_of_the_largest():
     problem = problem_of(X, "binomial", y, penalty=SCAD(3.7))
     path = solve_path(problem, alpha_grid(problem, 4, 0.1), tol=1e-6)
     assert path.outcome is PathOutcome.NO_GAP
+
+
+@pytest.mark.parametrize("size", [1e-12, 3.3, 1e6])
+@pytest.mark.parametrize("family", ["gaussian", "poisson", "gamma"])
+def test_constant_responses_leave_nothing_to_explain(family, size):
+    X = np.random.default_rng(8).normal(size=(N, 5))
+    problem = problem_of(X, family, np.full(N, size))
+    assert alpha_grid(problem).tolist() == [0.0]
+    path = solve_path(problem, np.array([1.0, 0.0]))
+    assert path.outcome is PathOutcome.CONVERGED and not path.df.any()

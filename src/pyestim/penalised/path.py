@@ -102,6 +102,16 @@ def null_loss(problem: Problem) -> float:
     return replace(problem, l1=nothing, l2=np.zeros_like(nothing)).null.value
 
 
+def null_point(problem: Problem, alpha: float) -> Point:
+    """The null model where it is the solution at every penalty, but for rounding."""
+    null, kind = problem.null, "gap" if problem.penalty.convex else "kkt"
+    used, several = null.beta.any(axis=1), problem.datafit.n_outputs > 1
+    coef = null.beta[used] if several else null.beta[used, 0]
+    intercept = null.intercept if several else float(null.intercept[0])
+    columns = null.columns[used]
+    return Point(alpha, columns, coef, intercept, 0.0, null.value, 0, "null model", kind)
+
+
 def _explained(points: list[Point], null: float, saturated: float) -> bool:
     """Whether smaller penalties would explain hardly more of the deviance."""
     span = null - saturated
@@ -115,7 +125,9 @@ def _points(
     problem: Problem, alphas: Vector, gap: float, max_iter: int, warm: Point | None, solver: str
 ) -> Iterator[Point]:
     """Points of the solver that the problem asks for, absolute ``gap``."""
-    if problem.datafit.name == "gaussian" and solver != "newton":
+    if problem.explained:
+        yield from (null_point(problem, alpha) for alpha in alphas.tolist())
+    elif problem.datafit.name == "gaussian" and solver != "newton":
         yield from gaussian.points(problem, alphas, gap, max_iter, warm, solver)
     else:
         yield from newton_path(problem, alphas, gap, max_iter, warm)

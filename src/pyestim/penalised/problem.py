@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyestim.engine.stats import Vector
-from pyestim.penalised.datafit import Datafit
+from pyestim.penalised.datafit import Datafit, reciprocal
 from pyestim.penalised.null import NullFit, basis, fit_null
 from pyestim.penalised.penalty import ElasticNet, Penalty, Weights
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: A pure ridge has no penalty above which all is zero: lambda_max is that of this share of l1.
 LEAST_L1_RATIO = 1e-3
+#: A slope below this share of its bound by Cauchy-Schwarz is zero.
+SLOPE_ROUNDING = 64 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,23 @@ class Problem:
         return np.asarray(self.design.dot(self.datafit.gradient(self.null.eta)))
 
     @cached_property
+    def explained(self) -> bool:
+        """Whether penalised columns have nothing to add to the null model but its rounding."""
+        w = self.weights
+        penalised = (w.l1 > 0) | (w.l2 > 0)
+        if not penalised.any():
+            return False
+        eta, weight = self.null.eta, self.datafit.weight
+        size = np.abs(eta)
+        if self.datafit.name != "gaussian":  # predictors without a unit: errors of exp
+            size = np.maximum(size, 1.0)
+        blur = (self.datafit.quadratic(eta)[2] * size).reshape(self.design.n, -1)
+        total = float(reciprocal(weight) @ np.sum(blur * blur, axis=1))
+        slopes = np.abs(self.null_slopes.reshape(self.design.p, -1)).max(axis=1)
+        least = SLOPE_ROUNDING * np.sqrt(total) * self.norms
+        return bool(np.all(slopes[penalised] <= least[penalised]))
+
+    @cached_property
     def free_columns(self) -> Vector:
         """Dense matrix of the constant, if there is an intercept, and the unpenalised columns."""
         return basis(self, self.unpenalised)
@@ -206,4 +225,7 @@ def lambda_max(problem: Problem) -> float:
     if not penalised.any():
         return 0.0
     charge = np.maximum(w.l1, LEAST_L1_RATIO * (w.l1 + w.l2))
-    return float(np.max(pull(problem, problem.null_slopes, w)[penalised] / charge[penalised]))
+    pulled = pull(problem, problem.null_slopes, w)
+    if problem.explained:
+        return 0.0
+    return float(np.max(pulled[penalised] / charge[penalised]))
