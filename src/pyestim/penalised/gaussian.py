@@ -231,8 +231,12 @@ class CovariancePath(HomotopyPath):
     def begin(self) -> None:
         """Gram matrix of all columns."""
         model = self.model
-        weighted = model.weight * model.response
-        self.linear = np.where(model.usable, model.design.dot(weighted), 0.0)
+        problem = model.problem
+        if len(problem.unpenalised):
+            linear = model.design.dot(model.weight * model.response)
+        else:  # the null model is the intercept alone: its slopes are known
+            linear = -problem.null_slopes
+        self.linear = np.where(model.usable, linear, 0.0)
         self._value = self.linear.copy()
         self.join(np.flatnonzero(model.usable))
 
