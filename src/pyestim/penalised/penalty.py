@@ -53,16 +53,8 @@ class Penalty(Protocol):
     def value(self, beta: Vector, weights: Weights) -> float:
         """Penalty of ``beta``."""
 
-    def prox(self, z: Vector, curvature: Vector, weights: Weights) -> Vector:
-        """``argmin_b curvature b^2 / 2 - z b + penalty(b)`` for each coefficient, within bounds."""
-
     def distance(self, gradient: Vector, beta: Vector, weights: Weights) -> Vector:
         """Distance of ``-gradient`` from the subdifferential at ``beta``, bounds included."""
-
-
-def soft(z: Vector, threshold: Vector) -> Vector:
-    """``sign(z) (|z| - threshold)_+``."""
-    return np.asarray(np.sign(z) * np.maximum(np.abs(z) - threshold, 0.0))
 
 
 def distance_to_interval(u: Vector, beta: Vector, slope: Vector, w: Weights) -> Vector:
@@ -89,11 +81,6 @@ class ElasticNet:
     def value(self, beta: Vector, weights: Weights) -> float:
         """Penalty of ``beta``."""
         return float((weights.l1 @ np.abs(beta)) + 0.5 * (weights.l2 @ (beta * beta)))
-
-    def prox(self, z: Vector, curvature: Vector, weights: Weights) -> Vector:
-        """``argmin_b curvature b^2 / 2 - z b + penalty(b)``."""
-        free = soft(z, weights.l1) / (curvature + weights.l2)
-        return np.clip(free, weights.lower, weights.upper)
 
     def distance(self, gradient: Vector, beta: Vector, weights: Weights) -> Vector:
         """Distance of ``-gradient`` from the subdifferential at ``beta``."""
@@ -122,22 +109,6 @@ class AdaptiveL1(L1):
         return np.divide(weights, size, out=np.full_like(size, np.inf), where=size > 0)
 
 
-def best_candidate(
-    penalty: MCP | SCAD, sizes: tuple[Vector, ...], z: Vector, curvature: Vector, w: Weights
-) -> Vector:
-    """Best one of zero, stationary points and ends of the pieces, and the bounds."""
-    sign = np.where(z < 0, -1.0, 1.0)
-    best = np.clip(np.zeros_like(z), w.lower, w.upper)
-    least = 0.5 * curvature * best * best - z * best + penalty.terms(best, w)
-    ends = (np.where(np.isfinite(end), end, best) for end in (w.lower, w.upper))
-    for candidate in (*(np.clip(sign * size, w.lower, w.upper) for size in sizes), *ends):
-        value = 0.5 * curvature * candidate * candidate - z * candidate
-        value = value + penalty.terms(candidate, w)
-        best = np.where(value < least, candidate, best)
-        least = np.minimum(value, least)
-    return best
-
-
 @dataclass(frozen=True)
 class MCP:
     """Slope ``l1`` at zero, falling to zero at ``|b| = gamma l1``; plus ``l2 b^2 / 2``."""
@@ -158,15 +129,6 @@ class MCP:
         outer = 0.5 * gamma * weights.l1 * weights.l1
         flat = np.where(size <= gamma * weights.l1, inner, outer)
         return np.asarray(flat + 0.5 * weights.l2 * beta * beta)
-
-    def prox(self, z: Vector, curvature: Vector, weights: Weights) -> Vector:
-        """``argmin_b curvature b^2 / 2 - z b + penalty(b)``, also where that is not convex."""
-        total, gamma, edge = curvature + weights.l2, self.parameter, self.parameter * weights.l1
-        size = np.abs(z)
-        slope = total - 1.0 / gamma
-        inner = np.where(slope > 0, (size - weights.l1) / np.where(slope > 0, slope, 1.0), edge)
-        found = (np.clip(inner, 0.0, edge), np.maximum(size / total, edge))
-        return best_candidate(self, found, z, curvature, weights)
 
     def distance(self, gradient: Vector, beta: Vector, weights: Weights) -> Vector:
         """Distance of ``-gradient`` from the subdifferential at ``beta``."""
@@ -195,16 +157,6 @@ class SCAD:
         flat = np.where(size <= l1, l1 * size, outer)
         return np.asarray(flat + 0.5 * weights.l2 * beta * beta)
 
-    def prox(self, z: Vector, curvature: Vector, weights: Weights) -> Vector:
-        """``argmin_b curvature b^2 / 2 - z b + penalty(b)``, also where that is not convex."""
-        total, a, l1 = curvature + weights.l2, self.parameter, weights.l1
-        size, edge = np.abs(z), self.parameter * weights.l1
-        slope = total - 1.0 / (a - 1.0)
-        middle = (size - edge / (a - 1.0)) / np.where(slope > 0, slope, 1.0)
-        middle = np.clip(np.where(slope > 0, middle, edge), l1, edge)
-        found = (np.clip((size - l1) / total, 0.0, l1), middle, np.maximum(size / total, edge))
-        return best_candidate(self, found, z, curvature, weights)
-
     def distance(self, gradient: Vector, beta: Vector, weights: Weights) -> Vector:
         """Distance of ``-gradient`` from the subdifferential at ``beta``."""
         size, a = np.abs(beta), self.parameter
@@ -226,12 +178,6 @@ class GroupL1:
         """Penalty of ``beta``."""
         size = np.linalg.norm(beta, axis=1)
         return float((weights.l1 @ size) + 0.5 * (weights.l2 @ (size * size)))
-
-    def prox(self, z: Vector, curvature: Vector, weights: Weights) -> Vector:
-        """``argmin_b curvature ||b||^2 / 2 - z'b + penalty(b)`` of each row."""
-        size = np.linalg.norm(z, axis=1)
-        kept = np.maximum(size - weights.l1, 0.0) / np.where(size > 0, size, 1.0)
-        return np.asarray((kept / (curvature + weights.l2))[:, None] * z)
 
     def distance(self, gradient: Vector, beta: Vector, weights: Weights) -> Vector:
         """Distance of ``-gradient`` from the subdifferential of each row."""
