@@ -30,7 +30,9 @@ def load_build(folder: Path) -> ModuleType:
     sys.path.insert(0, str(folder))
     try:
         module = importlib.import_module("pyestim")
-        importlib.import_module("pyestim.datasets")
+        # Names are imported when they are asked for: all of them now, while these are its own.
+        for name in module.__all__:
+            getattr(module, name)
     finally:
         sys.path.remove(str(folder))
         for name in _names():
