@@ -173,11 +173,16 @@ TEST(column_products_are_right) {
     for (double& value : d) value *= value;
     std::vector<int64_t> left = some_columns(x), right;
     for (int64_t j = 0; j < x.p; ++j) right.push_back(j);
-    for (const bool symmetric : {false, true}) {
+    struct Form {
+      bool symmetric, by_rows;
+    };
+    for (const auto [symmetric, by_rows] : {Form{false, false}, Form{true, false}, Form{true, true}}) {
+      if (by_rows && x.sparse) continue;
       const std::vector<int64_t>& a = symmetric ? right : left;
       const auto m_a = static_cast<int64_t>(a.size()), m_b = static_cast<int64_t>(right.size());
       std::vector<double> out(static_cast<size_t>(m_a * m_b), NAN);
-      const ColumnGramJob job = {x, a.data(), right.data(), m_a, m_b, symmetric, d.data(), 0, nullptr, out.data(), {}};
+      const ColumnGramJob job = {x,        a.data(), right.data(), m_a,        m_b, symmetric, by_rows,
+                                 d.data(), 0,        nullptr,      out.data(), {}};
       CHECK(run_column_gram(pool, table, job) == Status::ok);
       for (int64_t s = 0; s < m_a; ++s)
         for (int64_t t = 0; t < m_b; t += 1 + t % 7) {
@@ -235,7 +240,7 @@ TEST(descent_on_columns_and_on_their_products_agree) {
       const std::vector<double> y = numbers(n_outputs * n, 6);
       std::vector<double> r = y, gram(static_cast<size_t>(m * m)), linear(static_cast<size_t>(n_outputs * m));
       Problem one(m, n_outputs), other(m, n_outputs);
-      const ColumnGramJob products = {x, columns.data(), columns.data(), m, m, true, d.data(),
+      const ColumnGramJob products = {x, columns.data(), columns.data(), m, m, true, false, d.data(),
                                       0, nullptr,        gram.data(),    {}};
       CHECK(run_column_gram(pool, table, products) == Status::ok);
       for (int32_t k = 0; k < n_outputs; ++k)
