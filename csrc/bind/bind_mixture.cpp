@@ -2,32 +2,18 @@
 #include <limits>
 
 #include "bind/bind.hpp"
+#include "bind/elsewhere.hpp"
+#include "bind/names.hpp"
 #include "bind/rows.hpp"
 #include "bind/run.hpp"
 
 namespace pyestim::bind {
 namespace {
 
-template <class Enum>
-struct Name {
-  const char* text;
-  Enum value;
-};
-
 constexpr Name<Family> families[] = {
     {"full", Family::full}, {"tied", Family::tied}, {"diag", Family::diag}, {"spherical", Family::spherical}};
 constexpr Name<Source> sources[] = {
     {"nearest", Source::nearest}, {"labels", Source::labels}, {"given", Source::given}, {"random", Source::random}};
-
-template <class Enum, size_t n>
-Enum parse(const std::string& text, const Argument& argument, const Name<Enum> (&names)[n]) {
-  std::string known;
-  for (const auto& name : names) {
-    if (text == name.text) return name.value;
-    known += (known.empty() ? "'" : ", '") + std::string(name.text) + "'";
-  }
-  raise_value(argument, "be one of " + known, "'" + text + "'");
-}
 
 // Factors of one candidate: the place to tell the shape of a new family.
 Shape factor_shape(Family family, int64_t k, int64_t d) {
@@ -102,33 +88,6 @@ void mixture_rows(Context& context, const Rows& rows, int64_t start, int64_t sto
   sweep(context, function, *context.kernels.mixture_rows, &job, start, stop, 1, py::none());
 }
 
-// What the source of the responsibilities needs: labels, responsibilities or seeds.
-void read_source(const char* function, AssignJob& job, const py::object& labels, const py::object& responsibilities,
-                 const py::object& seeds) {
-  switch (job.source) {
-    case Source::nearest:
-      return;
-    case Source::labels:
-      job.labels = input<int32_t>(labels, {function, "labels"}, {job.rows.n});
-      return;
-    case Source::random:
-      job.seeds = input<uint64_t>(seeds, {function, "seeds"}, {job.n_candidates});
-      return;
-    case Source::given: {
-      const Argument who{function, "responsibilities"};
-      const py::array resp = as_array(responsibilities, who);
-      if (!resp.dtype().equal(py::dtype::of<double>())) raise_type(who, "have dtype float64", py::str(resp.dtype()));
-      if (resp.ndim() != 2 || resp.shape(0) != job.rows.n || resp.shape(1) != job.n_components)
-        raise_value(who, "have shape (" + std::to_string(job.rows.n) + ", " + std::to_string(job.n_components) + ")",
-                    shape_text(resp));
-      check_aligned(resp, who);
-      job.resp = static_cast<const double*>(resp.data());
-      job.resp_row_stride = resp.strides(0);
-      job.resp_col_stride = resp.strides(1);
-    }
-  }
-}
-
 void assign_sweep(Context& context, const Rows& rows, int64_t start, int64_t stop, const std::string& family,
                   const std::string& source, const py::object& means, const py::object& labels,
                   const py::object& responsibilities, const py::object& seeds, bool accurate, const py::object& out) {
@@ -142,7 +101,7 @@ void assign_sweep(Context& context, const Rows& rows, int64_t start, int64_t sto
   job.n_candidates = static_cast<int32_t>(c);
   job.n_components = static_cast<int32_t>(k);
   job.means = input<double>(means, {function, "means"}, {c, k, job.rows.d});
-  read_source(function, job, labels, responsibilities, seeds);
+  job.from = elsewhere(function, job.source, job.rows.n, c, k, {labels, responsibilities, seeds});
   job.accurate = accurate;
   job.blas = context.blas_calls();
   sweep(context, function, *context.kernels.assign, &job, start, stop, c, out);

@@ -36,6 +36,7 @@ namespace {
 #include "component/gaussian_tied.hpp"
 #include "gate/constant.hpp"
 //
+#include "kernel/elsewhere.hpp"
 #include "kernel/mixture_frame.hpp"
 //
 #include "kernel/mixture_assign.hpp"

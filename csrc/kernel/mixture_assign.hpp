@@ -79,80 +79,10 @@ double nearest(const MixtureScratch<T>& s, int n_components) {
 }
 
 template <class T>
-void from_labels(const AssignJob& job, int64_t first, const MixtureScratch<T>& s) {
-  for (int i = 0; i < s.block.padded; ++i) {
-    const int32_t label = i < s.block.rows ? job.labels[first + i] : -1;
-    for (int k = 0; k < job.n_components; ++k) {
-      s.resp[int64_t(k) * Tile<T>::stride + i] = k == label ? s.block.weight[i] : T(0);
-    }
-  }
-}
-
-template <class T>
-void from_array(const AssignJob& job, int64_t first, const MixtureScratch<T>& s) {
-  for (int i = 0; i < s.block.padded; ++i) {
-    const int64_t row = first + (i < s.block.rows ? i : 0);
-    const char* given = reinterpret_cast<const char*>(job.resp) + row * job.resp_row_stride;
-    for (int k = 0; k < job.n_components; ++k) {
-      const double r = *reinterpret_cast<const double*>(given + k * job.resp_col_stride);
-      s.resp[int64_t(k) * Tile<T>::stride + i] = s.block.weight[i] * T(r);
-    }
-  }
-}
-
-// Keyed by (seed, row, component), so the same for every chunking; two components share one call.
-template <class T>
-void from_random(const AssignJob& job, int c, int64_t first, const MixtureScratch<T>& s) {
-  constexpr int stride = Tile<T>::stride;
-  const uint64_t seed = job.seeds[c];
-  for (int i = 0; i < s.block.padded; ++i) {
-    const uint64_t row = uint64_t(first + i);
-    double sum = 0;
-    PhiloxWords words{};
-    for (int k = 0; k < job.n_components; ++k) {
-      if (k % 2 == 0) {
-        words =
-            philox({{uint32_t(row), uint32_t(row >> 32), uint32_t(k / 2), 0}}, uint32_t(seed), uint32_t(seed >> 32));
-      }
-      const double u = uniform_of(words.word[k % 2 * 2], words.word[k % 2 * 2 + 1]);
-      s.resp[int64_t(k) * stride + i] = T(u);
-      sum += u;
-    }
-    const T share = s.block.weight[i] / T(sum);
-    for (int k = 0; k < job.n_components; ++k) s.resp[int64_t(k) * stride + i] *= share;
-  }
-}
-
-// Rows without a label count nowhere.
-template <class T>
-void ignore_unlabelled(const AssignJob& job, int64_t first, double factor, Block<T>& block) {
-  double sum = 0;
-  for (int i = 0; i < block.rows; ++i) {
-    const int32_t label = job.labels[first + i];
-    if (label < 0 || label >= job.n_components) {
-      block.weight[i] = T(0);
-    } else {
-      sum += job.rows.weight == nullptr ? 1.0 : job.rows.weight[first + i] * factor;
-    }
-  }
-  block.weight_sum = sum;
-}
-
-template <class T>
 double responsibilities(const AssignJob& job, int c, int64_t first, const MixtureScratch<T>& s) {
-  switch (job.source) {
-    case Source::nearest:
-      return nearest(s, job.n_components);
-    case Source::labels:
-      from_labels(job, first, s);
-      return 0;
-    case Source::given:
-      from_array(job, first, s);
-      return 0;
-    default:
-      from_random(job, c, first, s);
-      return 0;
-  }
+  if (job.source == Source::nearest) return nearest(s, job.n_components);
+  from_elsewhere(job.source, job.from, c, job.n_components, first, s.block, s.resp);
+  return 0;
 }
 
 // False: some row is out of the reach of T.
@@ -172,7 +102,8 @@ bool leaf_in(const AssignJob& job, const PackedMixture<T>& packed, const PackedM
     const int count = int(end - row < step ? end - row : step);
     look_ahead(job.rows, row + count, end, s.block);
     if (!load_block<In, T>(job.rows, packed.working, row, count, factor, s.block)) return false;
-    if (job.source == Source::labels) ignore_unlabelled(job, row, factor, s.block);
+    if (job.source == Source::labels)
+      ignore_unlabelled(job.from.labels, job.n_components, job.rows, row, factor, s.block);
     for (int c = 0; c < job.n_candidates; ++c) {
       if (measure)
         distance_ops.quad(s.block, shape, distances.component + c * distances.component_bytes, s.quad, nullptr);

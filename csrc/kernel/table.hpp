@@ -25,8 +25,17 @@ enum class Dtype : int32_t { float32 = 0, float64 = 1 };
 
 enum class Family : int32_t { full = 0, tied = 1, diag = 2, spherical = 3 };
 
-// Where the responsibilities of an assign sweep come from.
-enum class Source : int32_t { nearest = 0, labels = 1, given = 2, random = 3 };
+// Where responsibilities come from.  nearest: assign sweeps only; posterior: experts only.
+enum class Source : int32_t { nearest = 0, labels = 1, given = 2, random = 3, posterior = 4 };
+
+// Responsibilities that are not computed from parameters: what their source needs.
+struct Elsewhere {
+  const int32_t* labels;      // (n,) for Source::labels; outside 0 .. K - 1: the row is ignored
+  const double* resp;         // (n, K) for Source::given
+  ptrdiff_t resp_row_stride;  // bytes
+  ptrdiff_t resp_col_stride;  // bytes
+  const uint64_t* seeds;      // (C,) for Source::random
+};
 
 // Rows of a matrix anywhere in memory. Working coordinates are z_ij = (x_ij - centre_j) * scale_j.
 struct RowsView {
@@ -93,15 +102,17 @@ struct AssignJob {
   Source source;
   int32_t n_candidates;
   int32_t n_components;
-  const double* means;        // (C, K, d) what the statistics are centred at
-  const int32_t* labels;      // (n,) for Source::labels; outside 0 .. K - 1: the row is ignored
-  const double* resp;         // (n, K) for Source::given
-  ptrdiff_t resp_row_stride;  // bytes
-  ptrdiff_t resp_col_stride;  // bytes
-  const uint64_t* seeds;      // (C,) for Source::random
+  const double* means;  // (C, K, d) what the statistics are centred at
+  Elsewhere from;
   bool accurate;
   const Blas* blas;
 };
+
+}  // namespace pyestim
+
+#include "kernel/experts_jobs.hpp"
+
+namespace pyestim {
 
 struct KmeansJob {
   RowsView rows;
@@ -340,6 +351,8 @@ struct KernelTable {
   const SweepOp* mixture;               // MixtureJob
   const SweepOp* mixture_rows;          // MixtureRowsJob
   const SweepOp* assign;                // AssignJob
+  const SweepOp* experts;               // ExpertsJob
+  const SweepOp* experts_rows;          // ExpertsRowsJob
   const SweepOp* kmeans;                // KmeansJob
   const SweepOp* moments;               // MomentsJob
   const ItemOp* kmeans_plusplus;        // KmeansPlusPlusJob, one item per candidate

@@ -91,6 +91,67 @@ def assign_sweep(
     accurate: bool = False,
     out: _Float64 = ...,  # no default in truth
 ) -> None: ...
+def experts_sweep(
+    ctx: Context,
+    rows: Rows,
+    gate_rows: Rows | None,
+    responses: Rows,
+    start: int,
+    stop: int,
+    family: str,
+    gate_coef: _Float64,
+    expert_coef: _Float64,
+    factor: _Float64 | None,
+    log_norm: _Float64 | None,
+    source: str = "posterior",
+    labels: NDArray[np.int32] | None = None,
+    responsibilities: _Float64 | None = None,
+    seeds: NDArray[np.uint64] | None = None,
+    gram: bool = True,
+    curvature: str = "full",
+    out: _Float64 = ...,  # no default in truth
+) -> None:
+    """Statistics of mixtures of experts over rows start..stop, one row of out per candidate.
+
+    Arithmetic is in double precision for rows of any dtype.
+
+    family: "gaussian", "poisson", "binomial" (successes, failures), "multinomial" (codes).
+    gate_coef (C, K, 1 + q): intercept first, the last expert is the reference and only its
+    intercept is read (zero); an intercept of minus infinity drops an expert. gate_rows None: a
+    constant gate, q = 0. Its own weights, where it has some, count in the gate's statistics.
+    expert_coef (C, K, L, 1 + p); factor (C, K, m, m) and log_norm (C, K): gaussian, needed for
+    the source "posterior" only. source: "posterior", "given", "labels", "random". curvature:
+    "full", "bound", "none".
+
+    Statistics: log_likelihood (0 unless "posterior"), weight_sum, resp_sum (K), expert_score
+    (K, L, 1 + p), expert_gram (K, triangle) unless gram is False, residual (K, tri(m)) gaussian,
+    gate_score (K - 1, 1 + q) and gate_curvature with gate_rows.
+    """
+
+def experts_rows(
+    ctx: Context,
+    rows: Rows,
+    gate_rows: Rows | None,
+    responses: Rows | None,
+    start: int,
+    stop: int,
+    family: str,
+    gate_coef: _Float64,
+    expert_coef: _Float64,
+    factor: _Float64 | None,
+    log_norm: _Float64 | None,
+    log_prob: _Float64 | None = None,
+    resp: _Float64 | None = None,
+    log_density: _Float64 | None = None,
+    gate: _Float64 | None = None,
+    predictors: _Float64 | None = None,
+) -> None:
+    """Outputs of each row of start..stop under one candidate (C = 1 in the parameters).
+
+    log_prob (m,), resp (m, K), log_density (m, K) of each expert alone, gate (m, K) log-weights,
+    predictors (m, K, L). responses None: only gate and predictors can be asked for.
+    """
+
 def kmeans_sweep(
     ctx: Context,
     rows: Rows,

@@ -110,12 +110,12 @@ std::vector<double> assigned(const Mixture& mixture, const Data& data, const Ass
     double sum = 0;
     for (int32_t j = 0; j < data.d; ++j) sum += std::pow(mixture.centred(data, i, c, k, j), 2);
     if (sum < best) best = sum, nearest = k;
-    if (job.source == Source::given) resp[static_cast<size_t>(k)] = job.resp[i * mixture.n_components + k];
+    if (job.source == Source::given) resp[static_cast<size_t>(k)] = job.from.resp[i * mixture.n_components + k];
   }
   *distance = job.source == Source::nearest ? best : 0;
   if (job.source == Source::nearest) resp[static_cast<size_t>(nearest)] = 1;
-  if (job.source == Source::labels && job.labels[i] >= 0 && job.labels[i] < mixture.n_components)
-    resp[static_cast<size_t>(job.labels[i])] = 1;
+  if (job.source == Source::labels && job.from.labels[i] >= 0 && job.from.labels[i] < mixture.n_components)
+    resp[static_cast<size_t>(job.from.labels[i])] = 1;
   return resp;
 }
 

@@ -1,0 +1,47 @@
+// Jobs on mixtures of experts, beside those of table.hpp and by its rules.  Included by it behind RowsView.
+#pragma once
+
+namespace pyestim {
+
+// What an expert is: the law of the response given its linear predictors.
+//
+//   gaussian     y in R^m, L = m means
+//   poisson      counts, log link, L = 1
+//   binomial     successes and failures, logit link, L = 1
+//   multinomial  a code 0 .. L, softmax with the last class as reference
+enum class ExpertFamily : int32_t { gaussian = 0, poisson = 1, binomial = 2, multinomial = 3 };
+
+enum class GateCurvature : int32_t { full = 0, bound = 1, none = 2 };
+
+// K experts on rows x, weighed by a softmax of linear functions of z, or by constants.  A coefficient vector begins
+// with its intercept.
+struct ExpertsJob {
+  RowsView rows;       // (n, p) and the weights
+  RowsView gate_rows;  // (n, q); data null: constant gate.  Weights of its own count in the gate's statistics
+  RowsView responses;  // (n, r); data null: there are none (per-row outputs without densities)
+  bool shared_rows;    // gate_rows are rows
+  ExpertFamily family;
+  Source source;
+  int32_t n_candidates;
+  int32_t n_experts;
+  int32_t n_predictors;       // L
+  const double* gate_coef;    // (C, K, 1 + q), of the last expert only the intercept is read; -infinity: dropped
+  const double* expert_coef;  // (C, K, L, 1 + p)
+  const double* factor;       // (C, K, m, m) lower, gaussian; null: densities are not wanted
+  const double* log_norm;     // (C, K) log|det F| - m/2 log(2 pi)
+  Elsewhere from;
+  bool gram;
+  GateCurvature curvature;
+};
+
+struct ExpertsRowsJob {
+  ExpertsJob experts;   // one candidate
+  int64_t first_row;    // outputs are indexed by row - first_row
+  double* log_prob;     // (m,) or null
+  double* resp;         // (m, K) or null
+  double* log_density;  // (m, K) or null: log f_k
+  double* gate;         // (m, K) or null: log pi_k
+  double* predictors;   // (m, K, L) or null
+};
+
+}  // namespace pyestim
