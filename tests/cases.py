@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import chain_cases
+import expert_cases
 import numpy as np
 
 from pyestim.data.source import ArraySource
@@ -223,4 +224,5 @@ def gaussian_case(kind, weighted, dtype):
 CASES = [
     gaussian_case(kind, weighted, dtype)
     for kind, weighted, dtype in product(TYPES, (False, True), ("float64", "float32"))
-] + chain_cases.CASES
+]
+CASES += chain_cases.CASES + expert_cases.CASES

@@ -70,6 +70,8 @@ class ArraySource:
         in working coordinates; one for a constant column.
     constant : ndarray of bool of shape (d,)
         Columns that do not vary.
+    column_mean, column_sd, column_min, column_max : ndarray of shape (d,)
+        Of the rows of positive weight, in working coordinates.
     weight_sum : float
     n_effective : int
         Rows of positive weight.
@@ -145,6 +147,24 @@ class ArraySource:
             return z, np.ones(len(z))
         return z, np.asarray(self.sample_weight[indices], dtype=np.float64)
 
+    def rows_weighted(self, weight: Vector) -> Any:
+        """Return the same rows with other weights (n,), as the kernels take them."""
+        return _core.native.Rows(self._x, weight, self.centre, self.scale)
+
+    def column(self, j: int) -> NDArray[Any]:
+        """Return column ``j`` of the data, as it is."""
+        column: NDArray[Any] = self._x[:, j]
+        return column
+
+    def working_columns(self, columns: Any, rows: NDArray[np.intp]) -> Vector:
+        """Return some columns of some rows in working coordinates."""
+        part = np.asarray(self._x[:, columns][rows], dtype=np.float64)
+        return np.asarray((part - self.centre[columns]) * self.scale[columns])
+
+    def some_columns(self, columns: Any) -> NDArray[Any]:
+        """Return a copy of some columns of the data."""
+        return np.ascontiguousarray(self._x[:, columns])
+
     @cached_property
     def present(self) -> NDArray[np.intp] | None:
         """Indices of the rows of positive weight; None when all rows are."""
@@ -206,6 +226,7 @@ class ArraySource:
         self.column_mean = moments[1 : 1 + d] / moments[0]
         sd = _sd(moments, d)
         self.column_sd = np.where(self.constant, 1.0, sd)
+        self.column_min, self.column_max = moments[1 + 2 * d :].reshape(2, d)
         own_unit = self._own_unit()
         self.floor_sd = np.where(
             self.constant | (sd == 0.0), own_unit, np.minimum(sd, robust_sd * self.scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,103 @@ def assign_sweep(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ExpertArrays:
+    """Parameters of C mixtures of K experts as the kernels take them, in working coordinates.
+
+    Attributes
+    ----------
+    family : {"gaussian", "poisson", "binomial", "multinomial"}
+    gate_coef : ndarray of shape (C, K, 1 + q)
+        Intercept first, zeros for the last expert; minus infinity drops an expert. q = 0 for a
+        constant gate.
+    expert_coef : ndarray of shape (C, K, L, 1 + p)
+        L linear predictors of each expert, intercepts first.
+    factor, log_norm : ndarray of shape (C, K, m, m) and (C, K), optional
+        Gaussian: inverse Cholesky factors F of the residual covariances, log|det F| - m/2 log 2 pi.
+    """
+
+    family: str
+    gate_coef: Vector
+    expert_coef: Vector
+    factor: Vector | None = None
+    log_norm: Vector | None = None
+
+
+def experts_sweep(
+    chunk: Any,
+    arrays: ExpertArrays,
+    out: Vector,
+    *,
+    source: str = "posterior",
+    labels: NDArray[np.int32] | None = None,
+    responsibilities: NDArray[Any] | None = None,
+    seeds: NDArray[np.uint64] | None = None,
+    gram: bool = True,
+    curvature: str = "full",
+) -> None:
+    """Write the statistics of every candidate to ``out`` (C, S); see the native signature.
+
+    The chunk has the attributes rows, gate_rows (None: constant gate), responses (native Rows),
+    start and stop. Arithmetic is in double precision for rows of any dtype.
+    """
+    _core.native.experts_sweep(
+        _core.context(),
+        chunk.rows,
+        chunk.gate_rows,
+        chunk.responses,
+        chunk.start,
+        chunk.stop,
+        arrays.family,
+        arrays.gate_coef,
+        arrays.expert_coef,
+        arrays.factor,
+        arrays.log_norm,
+        source,
+        labels,
+        responsibilities,
+        seeds,
+        gram,
+        curvature,
+        out,
+    )
+
+
+def experts_rows(
+    chunk: Any,
+    arrays: ExpertArrays,
+    *,
+    log_prob: Vector | None = None,
+    resp: Vector | None = None,
+    log_density: Vector | None = None,
+    gate: Vector | None = None,
+    predictors: Vector | None = None,
+) -> None:
+    """Write what is asked for of single rows under one candidate (C = 1).
+
+    Log-densities (m,), responsibilities (m, K), log-densities of the experts alone (m, K),
+    log-weights (m, K), linear predictors (m, K, L). Without responses only the last two.
+    """
+    _core.native.experts_rows(
+        _core.context(),
+        chunk.rows,
+        chunk.gate_rows,
+        chunk.responses,
+        chunk.start,
+        chunk.stop,
+        arrays.family,
+        arrays.gate_coef,
+        arrays.expert_coef,
+        arrays.factor,
+        arrays.log_norm,
+        log_prob,
+        resp,
+        log_density,
+        gate,
+        predictors,
+    )
+
+
 def kmeans_sweep(chunk: Chunk, centres: Vector, out: Vector) -> None:
     """Write inertia, weight, counts and centred sums of every candidate to ``out`` (C, S)."""
     _core.native.kmeans_sweep(
@@ -118,3 +216,29 @@ def factorise(covariances: Vector) -> tuple[Vector, Vector, bool]:
     with _core.blas_in_lanes(covariances.shape[-1]):
         status = _core.native.factorise(_core.context(), covariances, factors, log_det)
     return factors, log_det, np.count_nonzero(status) == 0
+
+
+def descend_gram(
+    gram: Vector,
+    linear: Vector,
+    coef: Vector,
+    l1: Vector,
+    l2: Vector,
+    tol: float,
+    max_epochs: int,
+) -> Vector:
+    """Minimise ``b' gram b / 2 - linear' b + sum l1 |b| + l2 b^2 / 2`` from ``coef`` (B,) on."""
+    beta = np.array(coef, dtype=np.float64)
+    _core.native.coordinate_descent_gram(
+        _core.context(),
+        np.ascontiguousarray(gram),
+        np.ascontiguousarray(linear),
+        beta,
+        l1,
+        l2,
+        None,
+        None,
+        tol,
+        max_epochs,
+    )
+    return beta

@@ -6,7 +6,7 @@ test.  `check_model` runs all laws; `LAWS` has them one by one, for a table of t
 
 from __future__ import annotations
 
-from pyestim.testing._case import Case, EqualSequences, IndependentRows
+from pyestim.testing._case import Case, EqualSequences, IndependentRows, RegressionRows
 from pyestim.testing._laws import LAWS, check_model
 
-__all__ = ["LAWS", "Case", "EqualSequences", "IndependentRows", "check_model"]
+__all__ = ["LAWS", "Case", "EqualSequences", "IndependentRows", "RegressionRows", "check_model"]

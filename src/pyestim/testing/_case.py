@@ -27,6 +27,14 @@ class Arrangement(Protocol):
         """Return ``n`` rows like those of X, which has fewer."""
         ...
 
+    def columns(self, rng: np.random.Generator, d: int) -> Indices:
+        """Return an order of ``d`` columns that is as good as theirs, where they are numbers."""
+        ...
+
+    def moved(self, X: NDArray[Any], columns: Indices, shift: float, scale: float) -> NDArray[Any]:
+        """Return X with its columns in another order, then shifted and multiplied."""
+        ...
+
     def permutation(self, rng: np.random.Generator, n: int) -> Indices:
         """Return an order of ``n`` rows that is as good as theirs."""
         ...
@@ -50,6 +58,14 @@ class IndependentRows:
         noise = np.random.default_rng(4).normal(scale=1e-3, size=(n, X.shape[1]))
         return (np.resize(X, (n, X.shape[1])) + noise).astype(X.dtype)
 
+    def columns(self, rng: np.random.Generator, d: int) -> Indices:
+        """Return any order."""
+        return rng.permutation(d)
+
+    def moved(self, X: NDArray[Any], columns: Indices, shift: float, scale: float) -> NDArray[Any]:
+        """Return all columns moved."""
+        return ((X[:, columns] + shift) * scale).astype(X.dtype)
+
     def permutation(self, rng: np.random.Generator, n: int) -> Indices:
         """Return any order."""
         return rng.permutation(n)
@@ -63,12 +79,53 @@ class IndependentRows:
         return np.repeat(np.arange(len(times)), times)
 
 
+class RegressionRows(IndependentRows):
+    """Rows whose first columns are predictors and whose last ones are responses.
+
+    Parameters
+    ----------
+    n_predictors : int
+    real : bool
+        Whether responses are real numbers, which move with the predictors; counts stay.
+    """
+
+    def __init__(self, n_predictors: int, *, real: bool) -> None:
+        self.n_predictors = n_predictors
+        self.real = real
+
+    def many(self, X: NDArray[Any], n: int) -> NDArray[Any]:
+        """Return copies of the rows, slightly apart where they are real."""
+        rows = super().many(X, n)
+        if not self.real:
+            rows[:, self.n_predictors :] = np.resize(X, rows.shape)[:, self.n_predictors :]
+        return rows
+
+    def columns(self, rng: np.random.Generator, d: int) -> Indices:
+        """Return the predictors in any order, before the responses in theirs."""
+        return np.append(rng.permutation(self.n_predictors), np.arange(self.n_predictors, d))
+
+    def moved(self, X: NDArray[Any], columns: Indices, shift: float, scale: float) -> NDArray[Any]:
+        """Return the real columns moved."""
+        rows = super().moved(X, columns, shift, scale)
+        if not self.real:
+            rows[:, self.n_predictors :] = X[:, self.n_predictors :]
+        return rows
+
+
 @dataclass(frozen=True)
 class EqualSequences:
     """Sequences of ``length`` rows that stay together; the rows are states."""
 
     length: int
     numeric = False
+
+    def columns(self, rng: np.random.Generator, d: int) -> Indices:
+        """Return them as they are."""
+        return np.arange(d)
+
+    def moved(self, X: NDArray[Any], columns: Indices, shift: float, scale: float) -> NDArray[Any]:
+        """Return them as they are: states have neither origin nor unit."""
+        return X
 
     def many(self, X: NDArray[Any], n: int) -> NDArray[Any]:
         """Return the same sequences again and again; the last one may be cut off."""
@@ -93,6 +150,11 @@ def from_source(source: Any, X: NDArray[Any]) -> Vector:
     """Return the rows of a source in working coordinates."""
     rows: Vector = source.take(np.arange(len(X)))[0]
     return rows
+
+
+def no_penalty(model: Any, params: Any) -> float:
+    """Return zero."""
+    return 0.0
 
 
 @dataclass(frozen=True)
@@ -135,6 +197,9 @@ class Case(Generic[P]):
     relabel : callable, optional
         ``relabel(X, order)``: the rows after the components were put in another order, where
         they name them.
+    penalty : callable
+        ``penalty(model, params)``: what the objective subtracts per unit weight, by a slow
+        formula; zero by default. At the truth and where laws look it must be smooth.
     """
 
     name: str
@@ -155,6 +220,7 @@ class Case(Generic[P]):
     rows: Arrangement = field(default_factory=IndependentRows)
     working: Callable[[Any, NDArray[Any]], Vector] = from_source
     relabel: Callable[[NDArray[Any], Indices], NDArray[Any]] | None = None
+    penalty: Callable[[Model[P], P], float] = no_penalty
 
     def base_weight(self) -> Vector:
         """Weights of the rows, ones where the case has none."""

@@ -127,7 +127,7 @@ def fisher(case: Case[Any]) -> None:
     for _ in range(4):
         way = rng.standard_normal(len(here))
         way /= np.linalg.norm(way)
-        got = _slope(lambda v: case.expected(model, params, stats, model.unpack(v)), here, way)
+        got = _slope(lambda v: _expected(case, model, params, stats, model.unpack(v)), here, way)
         want = _slope(lambda v: _slow_objective(case, model, source, model.unpack(v)), here, way)
         # Central differences: the square of the step, and rounding over the step.
         size = max(abs(want), source.weight_sum)
@@ -157,10 +157,10 @@ def symmetry(case: Case[Any]) -> None:
     _close_published(turned, case.permute(plain, order), _rounding(case))
     if not case.rows.numeric:
         return
-    columns = rng.permutation(case.X.shape[1])
+    columns = case.rows.columns(rng, case.X.shape[1])
     single = case.X.dtype == np.float32
     for shift, scale in ((0.0, 4.0),) if single else ((1e3, 4.0), (-1e3, 1e-5)):
-        X = ((case.X[:, columns] + shift) * scale).astype(case.X.dtype)
+        X = case.rows.moved(case.X, columns, shift, scale)
         start = case.moved(case.start, columns, shift, scale)
         moved = _published_after(case, X, case.sample_weight, start=start)
         loss = float(np.finfo(float).eps) * abs(shift)  # digits of X that the shift costs
@@ -201,7 +201,7 @@ def dtype(case: Case[Any]) -> None:
         return _widths(case)
     columns = np.arange(case.X.shape[1])
     for shift in (0.0, 1e3):
-        rows = (case.X + shift).astype(np.float32)
+        rows = case.rows.moved(case.X, columns, shift, 1.0).astype(np.float32)
         start = case.moved(case.start, columns, shift, 1.0)
         low, high = (
             _published_after(case, X, case.sample_weight, start=start)
@@ -300,7 +300,13 @@ def _published_after(
 
 def _slow_objective(case: Case[Any], model: Model[P], source: Any, params: P) -> float:
     each = case.log_density(model, params, case.working(source, case.X))
-    return float(case.base_weight() @ each)
+    weight = case.base_weight()
+    return float(weight @ each) - float(weight.sum()) * case.penalty(model, params)
+
+
+def _expected(case: Case[Any], model: Model[P], params: P, stats: Stats, new: P) -> float:
+    value = case.expected(model, params, stats, new)
+    return value - float(case.base_weight().sum()) * case.penalty(model, new)
 
 
 def _slope(function: Callable[[Vector], Any], here: Vector, way: Vector) -> Any:
