@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["load_faithful", "load_rain"]
+__all__ = ["load_faithful", "load_rain", "load_tones"]
 
 
 def load_faithful() -> NDArray[np.float64]:
@@ -70,3 +70,34 @@ def load_rain() -> NDArray[np.str_]:
     file = resources.files(__name__).joinpath("rain.csv")
     with file.open("r", encoding="utf-8") as lines:
         return np.loadtxt(lines, skiprows=1, dtype=np.str_)
+
+
+def load_tones() -> NDArray[np.float64]:
+    """Load how a trained musician tuned tones to an octave.
+
+    150 trials: a tone was played whose overtones were stretched by a known ratio (2 is harmonic),
+    and a second one was to be tuned to the octave above. In some trials the musician tuned to the
+    octave, in others to the stretched overtone: two regressions, mixed.
+
+    Returns
+    -------
+    trials : ndarray of shape (150, 2)
+        Column 0 is the stretching ratio, column 1 the ratio that was tuned.
+
+    References
+    ----------
+    Cohen, E. A. (1984). Some effects of inharmonic partials on interval perception. Music
+    Perception 1, 323-349. doi:10.2307/40285264
+    De Veaux, R. D. (1989). Mixtures of linear regressions. Computational Statistics & Data
+    Analysis 8, 227-245. doi:10.1016/0167-9473(89)90043-1
+
+    Examples
+    --------
+    >>> from pyestim.datasets import load_tones
+    >>> trials = load_tones()
+    >>> print(trials[0])
+    [1.35  1.461]
+    """
+    file = resources.files(__name__).joinpath("tones.csv")
+    with file.open("r", encoding="utf-8") as lines:
+        return np.loadtxt(lines, delimiter=",", skiprows=1, dtype=np.float64)
