@@ -106,6 +106,7 @@ PYTHON_LAYERS = {
     "testing": 4,
     "estimators": 4,
     "datasets": 4,
+    "metrics": 4,
     "plot": 5,
 }
 MAY_USE_SKLEARN = {"estimators", "plot"}

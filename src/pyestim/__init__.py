@@ -9,21 +9,27 @@ from pyestim._core import build_info, get_num_threads, set_num_threads
 from pyestim._version import __version__
 
 if TYPE_CHECKING:
-    from pyestim import datasets, plot
+    from pyestim import datasets, metrics, plot
+    from pyestim.estimators._experts_path import ExpertsPath, moe_lasso_path
     from pyestim.estimators._glm_gram import gram_path
     from pyestim.estimators._glm_path import GLMPath, glm_path
     from pyestim.estimators.gaussian_mixture import GaussianMixture
     from pyestim.estimators.lasso_glm import LassoGLM
     from pyestim.estimators.lasso_glm_cv import LassoGLMCV
     from pyestim.estimators.markov_chain import MarkovChain
+    from pyestim.estimators.mixture_of_experts import MixtureOfExpertsRegressor
+    from pyestim.estimators.mixture_of_experts_classifier import MixtureOfExpertsClassifier
     from pyestim.estimators.persistence import load
 
 __all__ = [
+    "ExpertsPath",
     "GLMPath",
     "GaussianMixture",
     "LassoGLM",
     "LassoGLMCV",
     "MarkovChain",
+    "MixtureOfExpertsClassifier",
+    "MixtureOfExpertsRegressor",
     "__version__",
     "build_info",
     "datasets",
@@ -31,6 +37,8 @@ __all__ = [
     "glm_path",
     "gram_path",
     "load",
+    "metrics",
+    "moe_lasso_path",
     "plot",
     "set_num_threads",
 ]
@@ -38,16 +46,20 @@ __all__ = [
 #: Where public names live. They are imported when they are first asked for: who fits one family
 #: does not wait for the others, nor for what scikit-learn imports for them.
 _PLACES = {
+    "ExpertsPath": "estimators._experts_path",
     "GLMPath": "estimators._glm_path",
     "GaussianMixture": "estimators.gaussian_mixture",
     "LassoGLM": "estimators.lasso_glm",
     "LassoGLMCV": "estimators.lasso_glm_cv",
     "MarkovChain": "estimators.markov_chain",
+    "MixtureOfExpertsClassifier": "estimators.mixture_of_experts_classifier",
+    "MixtureOfExpertsRegressor": "estimators.mixture_of_experts",
     "glm_path": "estimators._glm_path",
     "gram_path": "estimators._glm_gram",
     "load": "estimators.persistence",
+    "moe_lasso_path": "estimators._experts_path",
 }
-_MODULES = ("datasets", "plot")
+_MODULES = ("datasets", "metrics", "plot")
 
 
 def __getattr__(name: str) -> Any:

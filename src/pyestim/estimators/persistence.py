@@ -34,6 +34,8 @@ CLASSES = {
     "LassoGLM": "pyestim.estimators.lasso_glm",
     "LassoGLMCV": "pyestim.estimators.lasso_glm_cv",
     "MarkovChain": "pyestim.estimators.markov_chain",
+    "MixtureOfExpertsClassifier": "pyestim.estimators.mixture_of_experts_classifier",
+    "MixtureOfExpertsRegressor": "pyestim.estimators.mixture_of_experts",
 }
 
 #: Records of named fields that a file may hold, by tag, and where they are.
