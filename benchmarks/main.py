@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pyestim
-from benchmarks import chains, compare, gaps, lasso, machine, report, steps, whole
+from benchmarks import chains, compare, experts, gaps, lasso, machine, report, steps, whole
 from benchmarks.cases import GAP_CASES, KMEANS_CASE, STEP_CASES
 from benchmarks.peers import Peer, Pyestim, installed_peers
 
-_GROUPS = ("steps", "gaps", "whole", "chains", "lasso")
+_GROUPS = ("steps", "gaps", "whole", "chains", "lasso", "experts")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,6 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
         "whole": run_whole,
         "chains": run_chains,
         "lasso": lasso.measure,
+        "experts": lambda options: experts.run(pyestim, results["machine"], quick=options.quick),
     }
     for group in groups:
         results[group] = runners[group](options)
