@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyestim.estimators._experts_path import ExpertsPath, moe_lasso_path
     from pyestim.estimators._glm_gram import gram_path
     from pyestim.estimators._glm_path import GLMPath, glm_path
+    from pyestim.estimators.criterion_search import CriterionSearch
     from pyestim.estimators.gaussian_mixture import GaussianMixture
     from pyestim.estimators.lasso_glm import LassoGLM
     from pyestim.estimators.lasso_glm_cv import LassoGLMCV
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pyestim.estimators.persistence import load
 
 __all__ = [
+    "CriterionSearch",
     "ExpertsPath",
     "GLMPath",
     "GaussianMixture",
@@ -46,6 +48,7 @@ __all__ = [
 #: Where public names live. They are imported when they are first asked for: who fits one family
 #: does not wait for the others, nor for what scikit-learn imports for them.
 _PLACES = {
+    "CriterionSearch": "estimators.criterion_search",
     "ExpertsPath": "estimators._experts_path",
     "GLMPath": "estimators._glm_path",
     "GaussianMixture": "estimators.gaussian_mixture",

@@ -9,6 +9,7 @@ from pyestim.plot._convergence import ConvergenceDisplay
 from pyestim.plot._experts import ExpertsDisplay
 from pyestim.plot._mixture import MixtureDisplay
 from pyestim.plot._path import PathDisplay
+from pyestim.plot._selection import SelectionDisplay
 from pyestim.plot._transitions import TransitionDisplay
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "ExpertsDisplay",
     "MixtureDisplay",
     "PathDisplay",
+    "SelectionDisplay",
     "TransitionDisplay",
 ]
