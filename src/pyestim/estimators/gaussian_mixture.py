@@ -17,14 +17,14 @@ from pyestim.engine.report import Outcome, Report
 from pyestim.engine.stop import AitkenMonitor, Stop
 from pyestim.engine.sweep import LocalSweep
 from pyestim.estimators import _gaussian_checks as checks
-from pyestim.estimators._base import Array, random_numbers
+from pyestim.estimators._base import Array
 from pyestim.estimators._callbacks import WRAPPERS, CallbackSupport, FitTasks, with_callbacks
 from pyestim.estimators._gaussian_algebra import GaussianAlgebra
+from pyestim.estimators._gaussian_starts import GaussianStarts
 from pyestim.models.gates import ConstantGate
 from pyestim.models.gaussian import GaussianComponent
 from pyestim.models.gaussian_forms import GaussianForm
 from pyestim.models.mixture import Mixture, MixtureParams
-from pyestim.models.start import assigned, make_starts, with_given
 
 NOT_CONVERGED = (
     "Best performing initialization did not converge. Try different init parameters, or increase "
@@ -32,7 +32,7 @@ NOT_CONVERGED = (
 )
 
 
-class GaussianMixture(CallbackSupport, GaussianAlgebra):
+class GaussianMixture(CallbackSupport, GaussianStarts, GaussianAlgebra):
     """Gaussian mixture, fitted by maximum likelihood with an accelerated EM algorithm.
 
     ``p(x) = sum_k w_k N(x; mu_k, Sigma_k)``, maximised over weights, means and covariances.
@@ -285,54 +285,6 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
         row_weight = min(1.0, source.weight_sum / source.n_effective)
         return Mixture(gate, component, on_degenerate=self.on_degenerate, row_weight=row_weight)
 
-    def _starts(self, model: Mixture, source: ArraySource) -> list[MixtureParams]:
-        k, d = self.n_components, source.n_features
-        kind = self.covariance_type
-        weights = self._given(checks.check_weights, self.weights_init, k)
-        means = self._given(checks.check_means, self.means_init, k, d)
-        covariances = self._given(checks.check_precisions, self.precisions_init, kind, k, d)
-        if means is not None:
-            checks.check_near(self._name, "means_init", means, source)
-        if weights is not None and means is not None and covariances is not None:
-            return [model.from_user(weights, means, covariances, source.centre, source.scale)]
-        starts = self._estimated_starts(model, source, means)
-        if weights is None and means is None and covariances is None:
-            return starts
-        given = {"weights": weights, "means": means, "covariances": covariances}
-        return [with_given(model, source, start, **given) for start in starts]
-
-    def _estimated_starts(
-        self, model: Mixture, source: ArraySource, means: Array | None
-    ) -> list[MixtureParams]:
-        if not isinstance(self.init_params, str):
-            init = checks.check_assignment(
-                self._name,
-                self.init_params,
-                source.n_rows,
-                self.n_components,
-                source.sample_weight,
-            )
-            return make_starts(model, source, init, 1, random_numbers(None))
-        if means is not None:
-            centres = np.ascontiguousarray((means - source.centre) * source.scale)
-            return assigned(model, source, "nearest", centres[None])
-        rng = random_numbers(self.random_state)
-        return make_starts(model, source, self.init_params, self.n_init, rng)
-
-    def _given(self, check: Any, value: Any, *shape: Any) -> Array | None:
-        return None if value is None else check(self._name, value, *shape)
-
-    def _warm(self, model: Mixture, source: ArraySource) -> MixtureParams:
-        form = self._form()
-        k, d = self.n_components, source.n_features
-        if form.means.shape != (k, d):
-            raise ValueError(
-                f"{self._name}: warm_start=True expects n_components and the columns of X to stay "
-                f"as they were, {form.means.shape}, got ({k}, {d}). Set warm_start=False."
-            )
-        checks.check_near(self._name, "means_", form.means, source)
-        return model.from_user(*form[:3], source.centre, source.scale)
-
     def _told(self, report: Report, eps: float, warm: bool) -> Report:
         """Return the report, converged also where a warm-started series of fits is.
 
@@ -378,11 +330,3 @@ class GaussianMixture(CallbackSupport, GaussianAlgebra):
                 ConvergenceWarning,
                 stacklevel=4 + WRAPPERS,
             )
-
-    def _to_come(self, report: Report) -> str:
-        known = np.isfinite(report.remaining)
-        rest = f"About {report.remaining:.1e}" if known else "An unknown number of"
-        return (
-            f"{rest} nats per row were still to come after {self.n_iter_} iterations, "
-            f"tol is {self.tol:.1e}."
-        )
