@@ -14,6 +14,7 @@ void bind_chain(pybind11::module_& module);
 void bind_chain_walk(pybind11::module_& module);
 void bind_chain_pairs(pybind11::module_& module);
 void bind_math(pybind11::module_& module);
+void bind_normal(pybind11::module_& module);
 void bind_homotopy(pybind11::module_& module);
 void bind_design(pybind11::module_& module);
 void bind_descent(pybind11::module_& module);

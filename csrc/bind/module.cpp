@@ -48,6 +48,7 @@ PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
   bind_chain_walk(module);
   bind_chain_pairs(module);
   bind_math(module);
+  bind_normal(module);
   bind_homotopy(module);
   bind_design(module);
   bind_descent(module);

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "kernel/chain_jobs.hpp"
+#include "kernel/normal_jobs.hpp"
 
 namespace pyestim {
 
@@ -357,6 +358,7 @@ struct KernelTable {
   const SweepOp* moments;               // MomentsJob
   const ItemOp* kmeans_plusplus;        // KmeansPlusPlusJob, one item per candidate
   const ItemOp* factorise;              // FactoriseJob, one item per matrix
+  const ItemOp* normal_apply;           // NormalJob, one item per normal_block numbers
   const TallyOp* transitions;           // TransitionJob
   const SweepOp* weighted_transitions;  // WeightedTransitionJob
   const ItemOp* transition_cells;       // TransitionCellsJob, one item

@@ -173,6 +173,14 @@ def column_moments(ctx: Context, rows: Rows, start: int, stop: int, out: _Float6
 def factorise(
     ctx: Context, cov: _Float64, out_factor: _Float64, out_log_det: _Float64
 ) -> NDArray[np.int64]: ...
+def erfcx_apply(ctx: Context, x: _Float64) -> _Float64: ...
+def log_ndtr_apply(ctx: Context, x: _Float64) -> _Float64: ...
+def inverse_mills_apply(ctx: Context, x: _Float64) -> _Float64: ...
+def interval_apply(
+    ctx: Context, a: _Float64, b: _Float64, width: _Float64 | None = None
+) -> tuple[_Float64, _Float64, _Float64]:
+    """Log-probability, mean and variance of N(0, 1) inside intervals."""
+
 def homotopy_path(
     ctx: Context,
     gram: _Float64,

@@ -1,0 +1,56 @@
+#include "bind/bind.hpp"
+#include "bind/run.hpp"
+
+namespace pyestim::bind {
+namespace {
+
+using Numbers = py::array_t<double>;
+
+void run_normal(Context& context, const char* function, const NormalJob& job) {
+  items(context, function, *context.kernels.normal_apply, &job, (job.n + normal_block - 1) / normal_block);
+}
+
+template <NormalFunction which>
+Numbers tail_apply(Context& context, const py::object& x) {
+  constexpr const char* names[] = {"erfcx_apply", "log_ndtr_apply", "inverse_mills_apply"};
+  const char* function = names[static_cast<int>(which)];
+  NormalJob job{};
+  job.function = which;
+  job.n = extent(x, {function, "x"}, 1, 0, 0);
+  job.a = input<double>(x, {function, "x"}, {job.n});
+  Numbers out(job.n);
+  job.out = out.mutable_data();
+  run_normal(context, function, job);
+  return out;
+}
+
+py::tuple interval_apply(Context& context, const py::object& a, const py::object& b, const py::object& width) {
+  constexpr const char* function = "interval_apply";
+  NormalJob job{};
+  job.function = NormalFunction::interval;
+  job.n = extent(a, {function, "a"}, 1, 0, 0);
+  job.a = input<double>(a, {function, "a"}, {job.n});
+  job.b = input<double>(b, {function, "b"}, {job.n});
+  job.width = optional_input<double>(width, {function, "width"}, {job.n});
+  Numbers log_prob(job.n), mean(job.n), variance(job.n);
+  job.out = log_prob.mutable_data();
+  job.mean = mean.mutable_data();
+  job.variance = variance.mutable_data();
+  run_normal(context, function, job);
+  return py::make_tuple(log_prob, mean, variance);
+}
+
+}  // namespace
+
+void bind_normal(py::module_& module) {
+  using py::arg;
+  module.def("erfcx_apply", &tail_apply<NormalFunction::erfcx>, arg("ctx"), arg("x"), "exp(x^2) erfc(x).");
+  module.def("log_ndtr_apply", &tail_apply<NormalFunction::log_ndtr>, arg("ctx"), arg("x"),
+             "Logarithm of the normal distribution function.");
+  module.def("inverse_mills_apply", &tail_apply<NormalFunction::inverse_mills>, arg("ctx"), arg("x"),
+             "Hazard of the normal law, phi(x) / Phi(-x).");
+  module.def("interval_apply", &interval_apply, arg("ctx"), arg("a"), arg("b"), arg("width") = py::none(),
+             "Log-probability, mean and variance of N(0, 1) inside intervals; width: b - a before rounding.");
+}
+
+}  // namespace pyestim::bind
