@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyestim.estimators.mixture_of_experts import MixtureOfExpertsRegressor
     from pyestim.estimators.mixture_of_experts_classifier import MixtureOfExpertsClassifier
     from pyestim.estimators.persistence import load
+    from pyestim.estimators.truncated_mixture import TruncatedGaussianMixture
 
 __all__ = [
     "CriterionSearch",
@@ -32,6 +33,7 @@ __all__ = [
     "MarkovChain",
     "MixtureOfExpertsClassifier",
     "MixtureOfExpertsRegressor",
+    "TruncatedGaussianMixture",
     "__version__",
     "build_info",
     "datasets",
@@ -57,6 +59,7 @@ _PLACES = {
     "MarkovChain": "estimators.markov_chain",
     "MixtureOfExpertsClassifier": "estimators.mixture_of_experts_classifier",
     "MixtureOfExpertsRegressor": "estimators.mixture_of_experts",
+    "TruncatedGaussianMixture": "estimators.truncated_mixture",
     "glm_path": "estimators._glm_path",
     "gram_path": "estimators._glm_gram",
     "load": "estimators.persistence",

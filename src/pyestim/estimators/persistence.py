@@ -36,6 +36,7 @@ CLASSES = {
     "MarkovChain": "pyestim.estimators.markov_chain",
     "MixtureOfExpertsClassifier": "pyestim.estimators.mixture_of_experts_classifier",
     "MixtureOfExpertsRegressor": "pyestim.estimators.mixture_of_experts",
+    "TruncatedGaussianMixture": "pyestim.estimators.truncated_mixture",
 }
 
 #: Records of named fields that a file may hold, by tag, and where they are.

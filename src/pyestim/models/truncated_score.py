@@ -1,0 +1,122 @@
+"""Gradient of a truncated mixture from its statistics, and the information by its differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pyestim.engine.stats import Stats, Vector
+from pyestim.engine.sweep import Sweep
+from pyestim.models.mixture import MixtureParams
+from pyestim.models.packing import unpacked
+from pyestim.models.truncated import TruncatedMixture, TruncatedParams, wall_force
+
+#: Step of the central differences: their error is its square, and rounding over it.
+STEP = 1e-4
+
+
+def gradient(model: TruncatedMixture, params: MixtureParams, stats: Stats) -> Vector:
+    """Derivative of the objective by the coordinates of `pack`: (P,).
+
+    By Fisher's identity it needs the statistics alone.
+    """
+    assert isinstance(params, TruncatedParams)
+    seen, inside = stats["resp_sum"], params.inside
+    total = stats.number("weight_sum")
+    gate = seen - total * params.shares
+    whole = model.dense(params.component)
+    first, second = stats["first"], -_times(seen, whole)
+    if inside is not None:
+        # Moments of the rows without those that the components have inside the set.
+        pull = total * params.shares - wall_force(inside, total)
+        first = first - pull[:, None] * inside.first
+        second -= _times(pull, inside.second - whole)
+    if model.component.family == "diag":
+        along = first / whole
+        spread = (second + stats["second"]) / whole
+    else:
+        along, spread = _of_matrices(model, params, first, second, unpacked(stats["second"]))
+    return np.concatenate([gate, along.ravel(), spread.ravel()])
+
+
+def _of_matrices(
+    model: TruncatedMixture, params: TruncatedParams, first: Vector, second: Vector, rows: Vector
+) -> tuple[Vector, Vector]:
+    """Derivatives by the means, and by the factors with logarithms on their diagonals."""
+    structure = model.component.structure
+    values = params.covariances
+    if structure.pooled:
+        second, values = second.sum(axis=0, keepdims=True), values[None]
+        rows = rows[None]
+    lower = np.linalg.cholesky(values)
+    along = np.linalg.solve(values, first[..., None] if len(values) > 1 else first.T[None])
+    along = along[..., 0] if len(values) > 1 else along[0].T
+    # With the derivative P / 2 by a covariance L L', that by L is P L.
+    left = np.linalg.solve(values, second + rows)
+    slope = np.linalg.solve(lower, left.transpose(0, 2, 1)).transpose(0, 2, 1)
+    rows_of, columns = np.tril_indices(lower.shape[-1])
+    each = np.flatnonzero(rows_of == columns)
+    packed = slope[:, rows_of, columns]
+    packed[:, each] *= lower[:, rows_of, columns][:, each]
+    return np.asarray(along), packed
+
+
+def _times(weight: Vector, second: Vector) -> Vector:
+    return weight.reshape(-1, *[1] * (second.ndim - 1)) * second
+
+
+def tangent(model: TruncatedMixture) -> Vector:
+    """Orthonormal directions (P, P - 1) of the coordinates of `pack` that change the mixture.
+
+    Logits that move together change nothing.
+    """
+    k, size = model.n_components, model.n_coordinates
+    basis = np.eye(size)
+    basis[:k, 0] = 1.0
+    return np.linalg.qr(basis)[0][:, 1:]
+
+
+def hessian(model: TruncatedMixture, sweep: Sweep[MixtureParams], params: MixtureParams) -> Vector:
+    """Second derivative of the objective in the coordinates of `tangent`, in one pass.
+
+    Central differences of the gradient.  Raises `Infeasible` where there is no neighbour.
+    """
+    here, ways = model.pack(params), tangent(model)
+    size = ways.shape[1]
+    steps = STEP * ways.T
+    near = [model.unpack(here + sign * step) for sign in (1.0, -1.0) for step in steps]
+    slopes = [gradient(model, point, stats) for point, stats in zip(near, sweep(near), strict=True)]
+    found = np.array([a - b for a, b in zip(slopes[:size], slopes[size:], strict=True)]) @ ways
+    return (found + found.T) / (4.0 * STEP)
+
+
+def condition(information: Vector) -> float:
+    """Condition of an information matrix, each parameter in the unit that makes it one."""
+    unit = np.sqrt(np.maximum(np.diagonal(information), 1e-300))
+    values = np.linalg.eigvalsh(information / np.outer(unit, unit))
+    return float(values[-1] / values[0]) if values[0] > 0.0 else float("inf")
+
+
+def standard_errors(
+    model: TruncatedMixture,
+    sweep: Sweep[MixtureParams],
+    params: MixtureParams,
+    publish: Callable[[MixtureParams], Vector],
+) -> tuple[Vector, float]:
+    """Standard errors of what ``publish`` makes of parameters, and the information's condition.
+
+    By the delta method; NaN where the information is not positive definite.
+    """
+    information = -hessian(model, sweep, params)
+    here, ways = model.pack(params), tangent(model)
+    ends = [
+        [publish(model.unpack(here + sign * STEP * way)) for way in ways.T] for sign in (1.0, -1.0)
+    ]
+    slopes = (np.array(ends[0]) - np.array(ends[1])) / (2.0 * STEP)
+    try:
+        root = np.linalg.cholesky(information)
+    except np.linalg.LinAlgError:
+        return np.full(slopes.shape[1], np.nan), float("inf")
+    half = np.linalg.solve(root, slopes)
+    return np.sqrt(np.einsum("ij,ij->j", half, half)), condition(information)
