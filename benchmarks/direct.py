@@ -32,17 +32,47 @@ class _OutOfTimeError(Exception):
     """Ends scipy's loop from inside the objective."""
 
 
-class DirectFit:
-    """Maximise the mean log-likelihood of a full-covariance mixture; keeps a trace."""
+class Direct:
+    """A mean log-likelihood to be maximised from `x0` on; keeps a trace."""
+
+    x0: Array
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self.seconds: list[float] = []
+
+    def evaluate(self, theta: Array) -> tuple[float, Array]:
+        """Minus the mean log-likelihood, and its gradient."""
+        raise NotImplementedError
+
+    def run(self, max_seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        """Maximise until the gradient vanishes or the time is up; fills `values`, `seconds`."""
+        begin = clock()
+
+        def traced(theta: Array) -> tuple[float, Array]:
+            value, gradient = self.evaluate(theta)
+            self.values.append(-value)
+            self.seconds.append(clock() - begin)
+            if self.seconds[-1] > max_seconds:
+                raise _OutOfTimeError
+            return value, gradient
+
+        limit = 1_000_000  # evaluations: the time is what ends it
+        options = {"maxfun": limit, "maxiter": limit, "ftol": 0.0, "gtol": 1e-9, "maxcor": 20}
+        with contextlib.suppress(_OutOfTimeError):
+            minimize(traced, self.x0, jac=True, method="L-BFGS-B", options=options)
+
+
+class DirectFit(Direct):
+    """Maximise the mean log-likelihood of a full-covariance mixture."""
 
     def __init__(self, X: Array, start: Start) -> None:
+        super().__init__()
         self.X = X
         self.k, self.d = start.means.shape
         self.lower = np.tril_indices(self.d)
         self.diagonal = np.flatnonzero(self.lower[0] == self.lower[1])
         self.x0 = self._pack(start)
-        self.values: list[float] = []
-        self.seconds: list[float] = []
 
     def _pack(self, start: Start) -> Array:
         log_weights = np.log(start.weights)
@@ -92,20 +122,3 @@ class DirectFit:
             [(counts - n * weights)[:-1], grad_means.ravel(), grad_factors.ravel()]
         )
         return -float(norm.mean()), -gradient / n
-
-    def run(self, max_seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Maximise until the gradient vanishes or the time is up; fills `values`, `seconds`."""
-        begin = clock()
-
-        def traced(theta: Array) -> tuple[float, Array]:
-            value, gradient = self.evaluate(theta)
-            self.values.append(-value)
-            self.seconds.append(clock() - begin)
-            if self.seconds[-1] > max_seconds:
-                raise _OutOfTimeError
-            return value, gradient
-
-        limit = 1_000_000  # evaluations: the time is what ends it
-        options = {"maxfun": limit, "maxiter": limit, "ftol": 0.0, "gtol": 1e-9, "maxcor": 20}
-        with contextlib.suppress(_OutOfTimeError):
-            minimize(traced, self.x0, jac=True, method="L-BFGS-B", options=options)

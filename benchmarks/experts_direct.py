@@ -10,27 +10,20 @@ standardised residuals e = (y - b'x) / s the gradient is
 
 from __future__ import annotations
 
-import contextlib
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from benchmarks.direct import Direct
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
 
-class _OutOfTimeError(Exception):
-    """Ends scipy's loop from inside the objective."""
-
-
-class DirectExperts:
+class DirectExperts(Direct):
     """Maximise the mean log-likelihood of experts whose gate sees the same columns.
 
     Parameters
@@ -44,12 +37,11 @@ class DirectExperts:
     """
 
     def __init__(self, X: Array, y: Array, gate: Array, coef: Array, scale: Array) -> None:
+        super().__init__()
         self.design = np.column_stack([np.ones(len(X)), X])
         self.y = y
         self.k = len(coef)
         self.x0 = np.concatenate([gate[:-1].ravel(), coef.ravel(), np.log(scale)])
-        self.values: list[float] = []
-        self.seconds: list[float] = []
 
     def unpack(self, theta: Array) -> tuple[Array, Array, Array]:
         """Gates (K, 1 + p), coefficients (K, 1 + p), standard deviations (K,)."""
@@ -78,20 +70,3 @@ class DirectExperts:
             ]
         )
         return -float(norm.mean()), -gradient / len(self.y)
-
-    def run(self, max_seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Maximise until the gradient vanishes or the time is up; fills `values`, `seconds`."""
-        begin = clock()
-
-        def traced(theta: Array) -> tuple[float, Array]:
-            value, gradient = self.evaluate(theta)
-            self.values.append(-value)
-            self.seconds.append(clock() - begin)
-            if self.seconds[-1] > max_seconds:
-                raise _OutOfTimeError
-            return value, gradient
-
-        limit = 1_000_000  # evaluations: the time is what ends it
-        options = {"maxfun": limit, "maxiter": limit, "ftol": 0.0, "gtol": 1e-9, "maxcor": 20}
-        with contextlib.suppress(_OutOfTimeError):
-            minimize(traced, self.x0, jac=True, method="L-BFGS-B", options=options)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import NamedTuple
+
 import numpy as np
 from expert_cases import draw
 
@@ -11,6 +15,9 @@ from pyestim.engine.sweep import LocalSweep
 from pyestim.models.expert_build import ExpertOptions, build_model
 from pyestim.models.expert_start import make_starts
 
+REFERENCE = Path(__file__).parent / "reference"
+#: Mixtures that other programs fitted: reference/README.md.
+RECORDED = sorted((REFERENCE / "mixreg").glob("*.json"))
 P, K = 2, 3
 FAMILIES = ("gaussian", "poisson", "binomial", "multinomial")
 
@@ -31,6 +38,32 @@ def problem(family="gaussian", *, n=300, n_noise=0, sample_weight=None, groups=N
         X, y, None, sample_weight, groups, family=family, gated=options.gate == "softmax"
     )
     return source, build_model(source, options), options
+
+
+class Recorded(NamedTuple):
+    """What one file of `RECORDED` holds, and its rows."""
+
+    spec: dict
+    expected: dict
+    tolerances: dict
+    X: np.ndarray
+    y: np.ndarray
+    Z: np.ndarray | None
+
+
+def recorded(path):
+    file = json.loads(path.read_text())
+    (case,) = file["cases"]
+    spec = case["spec"]
+    csv = REFERENCE / file["data"]["csv"]
+    table = np.genfromtxt(csv, delimiter=",", names=True, deletechars="")
+    y = table["y"]
+    if spec["family"] == "binomial":
+        y = np.column_stack([y, table["trials"] - y])
+    X = np.column_stack([table[name] for name in spec["covariates"][1:]])
+    gating = spec["gating_covariates"][1:]
+    Z = np.column_stack([table[name] for name in gating]) if gating else None
+    return Recorded(spec, case["expected"], file["tolerances"], X, y, Z)
 
 
 def start(model, source, seed=0):

@@ -87,6 +87,14 @@ def test_best_of_the_evaluated_points_is_returned():
     assert fit.objective >= max(fit.report.trace) - 1e-15
 
 
+@pytest.mark.parametrize("accelerate", ["auto", "anderson"])
+def test_trace_is_that_of_the_path(accelerate):
+    report = climb(Hill(SLOW), accelerate).report
+    assert report.rejected > 0
+    # Refused points lie lower than where the path stands; on this hill every kept one rises.
+    assert min(np.diff(report.trace)) >= 0.0
+
+
 def test_each_accelerated_step_costs_one_update():
     model = Hill(SLOW)
     fit = climb(model, "auto")

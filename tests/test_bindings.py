@@ -190,6 +190,50 @@ def test_labels_beyond_the_components_ignore_the_row(ctx):
     np.testing.assert_array_equal(arguments["out"][0, 2 : 2 + K], [4, 1, 1])
 
 
+def experts(**changed):
+    arguments = {
+        "rows": rows(),
+        "gate_rows": None,
+        "responses": rows(X=np.zeros((N, 1)), **ONE),
+        "start": 0,
+        "stop": N,
+        "family": "gaussian",
+        "gate_coef": np.zeros((1, K, 1)),
+        "expert_coef": np.zeros((1, K, 1, 1 + D)),
+        "factor": np.ones((1, K, 1, 1)),
+        "log_norm": np.zeros((1, K)),
+        "out": np.empty((1, 2 + K + K * 3 + K * 6 + K)),
+    }
+    return {**arguments, **changed}
+
+
+ONE = {"centre": np.zeros(1), "scale": np.ones(1)}
+EXPERTS = [
+    ({"family": "gamma"}, ValueError, "'gaussian', 'poisson', 'binomial', 'multinomial', got"),
+    ({"source": "random"}, ValueError, "source must be one of 'posterior', 'labels', 'given'"),
+    ({"expert_coef": np.zeros((1, K, 1, 5))}, ValueError, "shape (1, 3, 1, 3), got (1, 3, 1, 5)."),
+    ({"gate_coef": np.zeros((1, K, 2))}, ValueError, "gate_coef must have shape (1, 3, 1), got"),
+    ({"gate_rows": rows(X=np.zeros((4, D)))}, ValueError, "gate_rows must have 10 rows, got 4."),
+    ({"responses": rows()}, ValueError, "responses must have 1 columns, got 2."),
+    ({"family": "binomial"}, ValueError, "responses must have 2 columns, got 1."),
+    (
+        {"family": "poisson", "expert_coef": np.zeros((1, K, 2, 1 + D))},
+        ValueError,
+        "expert_coef must have one predictor of each expert, got 2.",
+    ),
+    ({"factor": None}, ValueError, "factor, log_norm must be arrays for densities of gaussian"),
+    ({"out": np.empty((1, 4))}, ValueError, "out must have shape (1, 35), got (1, 4)."),
+]
+
+
+@pytest.mark.parametrize(("changed", "error", "sentence"), EXPERTS)
+def test_experts_sweep(ctx, changed, error, sentence):
+    with pytest.raises(error) as caught:
+        native.experts_sweep(ctx, **experts(**changed))
+    assert str(caught.value).startswith("experts_sweep: ")
+    assert sentence in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [

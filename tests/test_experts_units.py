@@ -12,7 +12,7 @@ from pyestim.models import expert_space
 pytestmark = pytest.mark.once
 
 
-def rows(n=600):
+def rows(n=300):
     rng = np.random.RandomState(0)
     X = rng.normal(size=(n, 2))
     right = rng.uniform(size=n) < expit(1 + 2 * X[:, 0])
@@ -23,7 +23,7 @@ def rows(n=600):
 @pytest.mark.parametrize("unit", [1e-100, 2.0**-20, 2.0**20])
 def test_units_of_the_columns_do_not_matter(unit):
     """The ridge that keeps a gate finite is small in all of them, and so is that of labels."""
-    X, y = rows()
+    X, y = rows(600)
     for model, response in (
         (MixtureOfExpertsRegressor(2, gate_l2=1e-3, n_init=1, random_state=0), y),
         (MixtureOfExpertsClassifier(2, expert_l2=1e-3, n_init=1, random_state=0), y > 0),
@@ -86,8 +86,8 @@ def test_counts_far_away_have_quantiles_and_samples():
 @pytest.mark.parametrize("unit", [2.0**-320, 2.0**320])
 def test_paths_follow_the_units_of_the_columns(unit, wide, monkeypatch):
     monkeypatch.setattr(expert_space, "WIDE", wide)
-    X, y = rows(200)
-    arguments = {"n_penalties": 3, "eps": 0.2, "n_init": 1, "random_state": 0}
+    X, y = rows(100)
+    arguments = {"n_penalties": 2, "eps": 0.2, "n_init": 1, "random_state": 0}
     plain, moved = moe_lasso_path(X, y, **arguments), moe_lasso_path(X * unit, y, **arguments)
     # Powers of two change no digit.
     np.testing.assert_allclose(moved.expert_l1 / unit, plain.expert_l1, rtol=1e-9)

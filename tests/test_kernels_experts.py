@@ -132,7 +132,7 @@ def test_sweep_equals_specification(ctx, family, n, p, k, outputs, gate):
 
 
 @pytest.mark.parametrize("family", slow.FAMILIES)
-@pytest.mark.parametrize("curvature", ["full", "bound", "none"])
+@pytest.mark.parametrize("curvature", [True, False])
 @pytest.mark.parametrize("gram", [True, False])
 def test_parts_can_be_left_out(ctx, family, curvature, gram):
     for gate in ("shared", "own"):
@@ -160,20 +160,6 @@ def test_rows_without_a_label_are_absent(ctx):
     want = slow.statistics(replace(p, weight=p.weight * known), resp=resp)
     got = sweep(ctx, p, size_of(want), source="labels", labels=labels)
     assert_windows(p, 0, got[0], want)
-
-
-def test_random_responsibilities_are_keyed_by_seed_and_row(ctx):
-    p = problem("gaussian", 2 * LEAF, 1, 3, c=2, weighted=False)
-    want = slow.statistics(p)
-    options = {"source": "random", "seeds": np.array([5, 6], np.uint64)}
-    whole = sweep(ctx, p, size_of(want), **options)
-    parts = [sweep(ctx, p, size_of(want), start=a, stop=a + LEAF, **options) for a in (0, LEAF)]
-    assert np.array_equal(whole, parts[0] + parts[1])
-    resp_sum = np.array([slow.split(w, want)["resp_sum"] for w in whole])
-    assert np.allclose(resp_sum.sum(axis=1), 2 * LEAF)
-    # Shares of three uniforms have a standard deviation below 0.2.
-    assert np.abs(resp_sum / (2 * LEAF) - 1 / 3).max() < 5 * 0.2 / np.sqrt(2 * LEAF)
-    assert not np.array_equal(resp_sum[0], resp_sum[1])
 
 
 def test_the_gate_may_have_weights_of_its_own(ctx):

@@ -15,9 +15,7 @@ constexpr Name<ExpertFamily> expert_families[] = {{"gaussian", ExpertFamily::gau
                                                   {"binomial", ExpertFamily::binomial},
                                                   {"multinomial", ExpertFamily::multinomial}};
 constexpr Name<Source> expert_sources[] = {
-    {"posterior", Source::posterior}, {"labels", Source::labels}, {"given", Source::given}, {"random", Source::random}};
-constexpr Name<GateCurvature> curvatures[] = {
-    {"full", GateCurvature::full}, {"bound", GateCurvature::bound}, {"none", GateCurvature::none}};
+    {"posterior", Source::posterior}, {"labels", Source::labels}, {"given", Source::given}};
 
 // The arguments that both functions share.
 struct ExpertArguments {
@@ -92,17 +90,17 @@ void check_densities(const ExpertArguments& a, const ExpertsJob& job) {
 void experts_sweep(Context& context, const Rows& rows, const Rows* gate_rows, const Rows& responses, int64_t start,
                    int64_t stop, const std::string& family, const py::object& gate_coef, const py::object& expert_coef,
                    const py::object& factor, const py::object& log_norm, const std::string& source,
-                   const py::object& labels, const py::object& responsibilities, const py::object& seeds, bool gram,
-                   const std::string& curvature, const py::object& out) {
+                   const py::object& labels, const py::object& responsibilities, bool gram, bool curvature,
+                   const py::object& out) {
   const ExpertArguments a{"experts_sweep", rows,      gate_rows,   &responses, start,   stop,
                           family,          gate_coef, expert_coef, factor,     log_norm};
   ExpertsJob job = read_job(a);
   job.source = parse(source, {a.function, "source"}, expert_sources);
   job.gram = gram;
-  job.curvature = parse(curvature, {a.function, "curvature"}, curvatures);
+  job.curvature = curvature;
   if (job.source == Source::posterior) check_densities(a, job);
-  job.from =
-      elsewhere(a.function, job.source, job.rows.n, job.n_candidates, job.n_experts, {labels, responsibilities, seeds});
+  job.from = elsewhere(a.function, job.source, job.rows.n, job.n_candidates, job.n_experts,
+                       {labels, responsibilities, py::none()});
   sweep(context, a.function, *context.kernels.experts, &job, start, stop, job.n_candidates, out);
 }
 
@@ -135,8 +133,7 @@ void bind_experts(py::module_& module) {
   module.def("experts_sweep", &experts_sweep, arg("ctx"), arg("rows"), arg("gate_rows").none(true), arg("responses"),
              arg("start"), arg("stop"), arg("family"), arg("gate_coef"), arg("expert_coef"), arg("factor"),
              arg("log_norm"), arg("source") = "posterior", arg("labels") = py::none(),
-             arg("responsibilities") = py::none(), arg("seeds") = py::none(), arg("gram") = true,
-             arg("curvature") = "full", arg("out"),
+             arg("responsibilities") = py::none(), arg("gram") = true, arg("curvature") = true, arg("out"),
              "Statistics of mixtures of experts over rows start..stop, one row of out per candidate.");
   module.def("experts_rows", &experts_rows, arg("ctx"), arg("rows"), arg("gate_rows").none(true),
              arg("responses").none(true), arg("start"), arg("stop"), arg("family"), arg("gate_coef"),

@@ -14,8 +14,7 @@ using Sums64 = WeightedSums<double>;
 struct ExpertsShape {
   ExpertFamily family;
   int n_experts, n_predictors, d, gate_d, n_responses;
-  bool softmax, gram;
-  GateCurvature curvature;
+  bool softmax, gram, curvature;
 
   PYESTIM_INLINE int64_t coefficients() const { return int64_t(n_experts) * n_predictors * (1 + d); }
   PYESTIM_INLINE int64_t gate_coefficients() const { return int64_t(n_experts) * (1 + gate_d); }
@@ -25,10 +24,7 @@ struct ExpertsShape {
     return family == ExpertFamily::multinomial ? n_predictors * (n_predictors + 1) / 2 : 1;
   }
   PYESTIM_INLINE int expert_products() const { return gram ? n_experts * curvatures() : 0; }
-  PYESTIM_INLINE int gate_products() const {
-    if (!softmax || curvature == GateCurvature::none) return 0;
-    return curvature == GateCurvature::bound ? 1 : n_experts * (n_experts - 1) / 2;
-  }
+  PYESTIM_INLINE int gate_products() const { return softmax && curvature ? n_experts * (n_experts - 1) / 2 : 0; }
   PYESTIM_INLINE int expert_scores() const { return n_experts * n_predictors; }
   PYESTIM_INLINE int gate_scores() const { return softmax ? n_experts - 1 : 0; }
 };

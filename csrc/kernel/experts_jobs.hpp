@@ -11,8 +11,6 @@ namespace pyestim {
 //   multinomial  a code 0 .. L, softmax with the last class as reference
 enum class ExpertFamily : int32_t { gaussian = 0, poisson = 1, binomial = 2, multinomial = 3 };
 
-enum class GateCurvature : int32_t { full = 0, bound = 1, none = 2 };
-
 // K experts on rows x, weighed by a softmax of linear functions of z, or by constants.  A coefficient vector begins
 // with its intercept.
 struct ExpertsJob {
@@ -30,8 +28,8 @@ struct ExpertsJob {
   const double* factor;       // (C, K, m, m) lower, gaussian; null: densities are not wanted
   const double* log_norm;     // (C, K) log|det F| - m/2 log(2 pi)
   Elsewhere from;
-  bool gram;
-  GateCurvature curvature;
+  bool gram;       // whether the experts' curvatures are summed ...
+  bool curvature;  // ... and the gate's
 };
 
 struct ExpertsRowsJob {

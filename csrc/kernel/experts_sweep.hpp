@@ -15,7 +15,6 @@ struct Windows {
 
 PYESTIM_INLINE Windows windows_of(const ExpertsShape& s) {
   const int64_t block = s.family == ExpertFamily::multinomial ? s.n_predictors : 1;
-  const int64_t gate_block = s.curvature == GateCurvature::bound ? 1 : s.n_experts - 1;
   Windows w;
   w.resp_sum = 2;
   w.score = w.resp_sum + s.n_experts;
@@ -23,7 +22,7 @@ PYESTIM_INLINE Windows windows_of(const ExpertsShape& s) {
   w.residual = w.gram + (s.gram ? s.n_experts * triangle(block * (1 + s.d)) : 0);
   w.gate_score = w.residual + (s.gaussian() ? s.n_experts * triangle(s.n_predictors) : 0);
   w.gate_curvature = w.gate_score + int64_t(s.gate_scores()) * (1 + s.gate_d);
-  w.size = w.gate_curvature + (s.gate_products() > 0 ? triangle(gate_block * (1 + s.gate_d)) : 0);
+  w.size = w.gate_curvature + (s.gate_products() > 0 ? triangle(int64_t(s.gate_scores()) * (1 + s.gate_d)) : 0);
   return w;
 }
 
@@ -167,14 +166,10 @@ void gate_scores(const ExpertsShape& shape, const ExpertsBlock& b, const double*
   }
 }
 
-// product = weight share_k share_l, l < k; or the weight alone.
+// product = weight share_k share_l, l < k.
 void gate_products(const ExpertsShape& shape, const ExpertsBlock& b, const double* weight, double* product) {
   constexpr int w = Pack<double>::width;
   const int padded = b.x.padded;
-  if (shape.curvature == GateCurvature::bound) {
-    for (int i = 0; i < padded; i += w) store(product + i, load(weight + i));
-    return;
-  }
   for (int64_t k = 1; k < shape.n_experts; ++k) {
     const double* share = b.share + k * Tile64::stride;
     for (int64_t l = 0; l < k; ++l, product += Tile64::stride) {
@@ -290,9 +285,6 @@ void finish_gate(const ExpertsShape& shape, const double* scores, const double* 
   const int64_t across = Sums64::wide_products(shape.gate_d);
   copy_rows(scores, Sums64::wide(shape.gate_d), shape.gate_scores(), features, stats + windows.gate_score);
   if (shape.gate_products() == 0) return;
-  if (shape.curvature == GateCurvature::bound) {
-    return copy_rows(products, across, 1, triangle(features), stats + windows.gate_curvature);
-  }
   expand_pairs(products, across, shape.n_experts, features, stats + windows.gate_curvature);
 }
 

@@ -106,9 +106,8 @@ def experts_sweep(
     source: str = "posterior",
     labels: NDArray[np.int32] | None = None,
     responsibilities: _Float64 | None = None,
-    seeds: NDArray[np.uint64] | None = None,
     gram: bool = True,
-    curvature: str = "full",
+    curvature: bool = True,
     out: _Float64 = ...,  # no default in truth
 ) -> None:
     """Statistics of mixtures of experts over rows start..stop, one row of out per candidate.
@@ -120,12 +119,11 @@ def experts_sweep(
     intercept is read (zero); an intercept of minus infinity drops an expert. gate_rows None: a
     constant gate, q = 0. Its own weights, where it has some, count in the gate's statistics.
     expert_coef (C, K, L, 1 + p); factor (C, K, m, m) and log_norm (C, K): gaussian, needed for
-    the source "posterior" only. source: "posterior", "given", "labels", "random". curvature:
-    "full", "bound", "none".
+    the source "posterior" only. source: "posterior", "given", "labels".
 
     Statistics: log_likelihood (0 unless "posterior"), weight_sum, resp_sum (K), expert_score
     (K, L, 1 + p), expert_gram (K, triangle) unless gram is False, residual (K, tri(m)) gaussian,
-    gate_score (K - 1, 1 + q) and gate_curvature with gate_rows.
+    gate_score (K - 1, 1 + q) and, unless curvature is False, gate_curvature with gate_rows.
     """
 
 def experts_rows(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
 
 Vector = NDArray[np.float64]
 
@@ -171,8 +172,7 @@ def experts_of(source: Any, name: str) -> Experts:
 
 def nearest(points: Vector, centres: Vector) -> NDArray[np.intp]:
     """Number of the nearest centre of each point, ties to the first."""
-    gaps = points[:, None] - centres[None]
-    return np.asarray(np.argmin(np.einsum("ijk,ijk->ij", gaps, gaps), axis=1))
+    return np.asarray(np.argmin(cdist(points, centres), axis=1))
 
 
 def loss_of(
@@ -181,16 +181,15 @@ def loss_of(
     """Loss for given cells, and the shift of the gates' slopes that it takes."""
     gate = mine.gate - theirs.gate[cells]
     size = np.bincount(cells, minlength=len(theirs.mass))[cells]
-    first = np.column_stack([mine.level - theirs.level[cells]])
-    second = np.column_stack(
+    others = np.column_stack(
         [mine.slope - theirs.slope[cells], mine.variance - theirs.variance[cells]]
     )
     merged = (size > 1) & over
     # Squares of what the shift does not touch, and the power of the norm that it is part of.
-    beside = np.sum(first * first, axis=1)
+    beside = (mine.level - theirs.level[cells]) ** 2
     apart = np.where(merged, [ORDERS.get(int(m), LARGEST_ORDER) for m in size], 1.0)
-    fixed = np.where(merged, np.linalg.norm(second, axis=1) ** (apart / 2.0), 0.0)
-    beside += np.where(merged, 0.0, np.sum(second * second, axis=1))
+    fixed = np.where(merged, np.linalg.norm(others, axis=1) ** (apart / 2.0), 0.0)
+    beside += np.where(merged, 0.0, np.sum(others * others, axis=1))
 
     def distance(shift: Vector) -> tuple[float, Vector]:
         gap = gate - shift

@@ -210,7 +210,7 @@ TEST(sweeps_over_experts_are_right) {
                          at_hand.log_norm.data(),
                          {},
                          true,
-                         GateCurvature::full};
+                         true};
           job.gate_rows.weight = x.view.weight;
           compare(*table, job, x, z, y);
         }

@@ -110,9 +110,7 @@ def packed(matrix):
     return matrix[np.tril_indices(len(matrix))]
 
 
-def statistics(
-    family, x1, z1, y, weight, gate_coef, expert_coef, covariances=None, resp=None, gate="full"
-):
+def statistics(family, x1, z1, y, weight, gate_coef, expert_coef, covariances=None, resp=None):
     """Sums that the native sweep returns, by name; ``resp`` (n, K) replaces the posterior."""
     total, own = posterior(family, x1, z1, y, gate_coef, expert_coef, covariances)
     resp = own if resp is None else resp
@@ -130,16 +128,14 @@ def statistics(
     if family == "gaussian":
         found["residual"] = np.array(square)
     if z1 is not None:
-        found |= gate_statistics(z1, weight, resp, gate_coef, gate)
+        found |= gate_statistics(z1, weight, resp, gate_coef)
     return found
 
 
-def gate_statistics(z1, weight, resp, gate_coef, kind="full"):
+def gate_statistics(z1, weight, resp, gate_coef):
     """Gradient and curvature of the gate's part, for all experts but the last."""
     pi = np.exp(gate_log_prob(z1, gate_coef, len(z1)))[:, :-1]
     score = ((resp[:, :-1] - pi) * weight[:, None]).T @ z1
-    if kind == "bound":
-        return {"gate_score": score, "gate_curvature": packed((z1.T * weight) @ z1)}
     spread = pi[:, :, None] * np.eye(pi.shape[1]) - pi[:, :, None] * pi[:, None, :]
     blocks = np.einsum("n,nkl,ni,nj->kilj", weight, spread, z1, z1)
     size = blocks.shape[0] * blocks.shape[1]

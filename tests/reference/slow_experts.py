@@ -98,7 +98,7 @@ def posterior(p, c=0):
     return log_prob, np.exp(joint - log_prob[:, None])
 
 
-def statistics(p, c=0, *, resp=None, gram=True, curvature="full", gate_weight=None):
+def statistics(p, c=0, *, resp=None, gram=True, curvature=True, gate_weight=None):
     """Windows of one candidate, in the order of the kernels. Rows of weight 0 are absent."""
     log_prob, tau = (np.zeros(len(p.x)), resp) if resp is not None else posterior(p, c)
     _, residual, h = experts(p, c)
@@ -124,9 +124,7 @@ def statistics(p, c=0, *, resp=None, gram=True, curvature="full", gate_weight=No
 def gate_statistics(p, c, tau, curvature, weight):
     z, share = with_one(p.z), np.exp(log_gate(p, c))
     windows = {"gate_score": (weight[:, None] * (tau - share))[:, :-1].T @ z}
-    if curvature == "bound":
-        windows["gate_curvature"] = triangle((weight[:, None] * z).T @ z)
-    if curvature == "full":
+    if curvature:
         pi = share[:, :-1]
         blocks = weight[:, None, None] * pi[:, :, None] * (np.eye(pi.shape[1]) - pi[:, None, :])
         windows["gate_curvature"] = triangle(block_matrix(blocks, z))

@@ -192,7 +192,11 @@ class ExpertSource:
     @cached_property
     def log_constant(self) -> float:
         """Weighted sum of the terms of the log-density that only depend on the responses."""
-        return _log_constant(self.family, self._y, self.sample_weight)
+        weight = self.sample_weight
+        if weight is None:
+            return float(log_constants(self.family, self._y).sum())
+        present = weight > 0.0
+        return float(weight[present] @ log_constants(self.family, self._y[present]))
 
     @property
     def offset(self) -> float:
@@ -278,13 +282,12 @@ def _as_columns(y: NDArray[Any], family: str) -> NDArray[Any]:
     return columns
 
 
-def _log_constant(family: str, y: NDArray[Any], weight: Vector | None) -> float:
-    """``-log y!`` or the binomial coefficients, summed over rows of positive weight."""
+def log_constants(family: str, y: NDArray[Any]) -> Vector:
+    """Terms of the log-density that only depend on the response (n, r): (n,)."""
     if family in ("gaussian", "multinomial"):
-        return 0.0
-    rows = y if weight is None else y[weight > 0.0]
-    rows = rows.astype(np.float64)
-    each = -gammaln(rows + 1.0).sum(axis=1)
+        return np.zeros(len(y))
+    counts = y.astype(np.float64)
+    found: Vector = -gammaln(counts + 1.0).sum(axis=1)
     if family == "binomial":
-        each += gammaln(rows.sum(axis=1) + 1.0)
-    return float(each.sum() if weight is None else each @ weight[weight > 0.0])
+        found += gammaln(counts.sum(axis=1) + 1.0)
+    return found

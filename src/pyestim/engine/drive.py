@@ -75,7 +75,6 @@ class _Candidate(Generic[P]):
     def receive(self, stats: Stats, sweep: Sweep[P]) -> None:
         """Take the statistics of the proposal and choose the next one, or end."""
         value = self.model.objective(self.proposal, stats) / sweep.weight_sum
-        self.trace.append(value)
         point = Point(self.proposal, stats, value)
         repairable = self.repairable
         if (
@@ -84,10 +83,13 @@ class _Candidate(Generic[P]):
             and repairable.needs_repair(point.params, point.stats, len(self.events))
         ):
             if not self.scheme.trying:
+                self.trace.append(value)
                 return self._repair(repairable, point, sweep)
             # An extrapolation that went too far is taken back: only the path itself is repaired.
             point = replace(point, objective=-float("inf"))
         proposal = self.scheme.advance(point)
+        # Who refuses an extrapolation stays where it was.
+        self.trace.append(value if self.scheme.kept else self.trace[-1])
         if self.best is None or self.stale or self._better(point, sweep.eps):
             self.best, self.stale = point, False
         if proposal is None:

@@ -34,7 +34,8 @@ class Report:
     objective : float
         Best evaluated objective per unit weight (nats).
     trace : tuple of float
-        Objective per unit weight of every evaluation, rejected accelerated steps included.
+        Objective per unit weight after every sweep, that of the start first: of the parameters
+        where the path stands, which an accelerated step that was taken back leaves as they were.
     sweeps : int
         Passes over the rows that this candidate took part in, the start included.
     seconds : float

@@ -177,9 +177,7 @@ class ExpertsQueries(ExpertsBase):
         -------
         value : float
         """
-        experts, data = self._seen(X, y, Z, sample_weight, groups)
-        value, _ = self._likelihood(experts, data)
-        return -2.0 * value + self.n_parameters_ * float(np.log(self._n_units(data)))
+        return self._bic_and_certainty(X, y, Z, sample_weight, groups)[0]
 
     def icl(
         self, X: Any, y: Any, Z: Any = None, sample_weight: Any = None, groups: Any = None
@@ -197,7 +195,12 @@ class ExpertsQueries(ExpertsBase):
         -------
         value : float
         """
-        experts, data = self._seen(X, y, Z, sample_weight, groups)
-        value, inner = self._likelihood(experts, data)
-        bic = -2.0 * value + self.n_parameters_ * float(np.log(self._n_units(data)))
-        return bic - 2.0 * float(inner.sum())
+        bic, certainty = self._bic_and_certainty(X, y, Z, sample_weight, groups)
+        return bic - 2.0 * certainty
+
+    def _bic_and_certainty(self, *data: Any) -> tuple[float, float]:
+        """Schwarz's criterion, and minus the entropy of all responsibilities."""
+        experts, seen = self._seen(*data)
+        value, inner = self._likelihood(experts, seen)
+        penalty = self.n_parameters_ * float(np.log(self._n_units(seen)))
+        return penalty - 2.0 * value, float(inner.sum())

@@ -34,19 +34,15 @@ class ExpertOptions:
     n_experts : int
     gate : {"softmax", "constant"}
     expert_l1, gate_l1, expert_l2, gate_l2 : float
-        Penalties per unit weight: ``sum_j v_j |b_j|`` in the units of the data, and ``sum_j v_j
-        (s_j b_j)^2 / 2`` with ``s_j`` the standard deviation of a column, so that a ridge that is
+        Penalties per unit weight: ``sum_j |b_j|`` in the units of the data, and ``sum_j (s_j
+        b_j)^2 / 2`` with ``s_j`` the standard deviation of a column, so that a ridge that is
         small in one unit is small in all; gaussian experts: of ``b / sigma``.
     standardize : bool
         ``s_j`` in both.
-    expert_weights, gate_weights : ndarray of shape (p,) and (q,), optional
-        ``v``; ones by default.
     share_scale : bool
         One residual covariance for all gaussian experts.
     n_classes : int
         Multinomial experts.
-    curvature : {"full", "bound"}
-        Of the gate.
     """
 
     n_experts: int
@@ -56,11 +52,8 @@ class ExpertOptions:
     expert_l2: float = 0.0
     gate_l2: float = 0.0
     standardize: bool = False
-    expert_weights: Vector | None = None
-    gate_weights: Vector | None = None
     share_scale: bool = False
     n_classes: int = 2
-    curvature: str = "full"
 
 
 def build_model(
@@ -106,9 +99,8 @@ def _gate(
         options.n_experts,
         z.column_min,
         z.column_max,
-        penalty=_penalty(z, options, options.gate_l1, options.gate_l2, options.gate_weights),
+        penalty=_penalty(z, options, options.gate_l1, options.gate_l2),
         second=second_moments(source) if second is None else second,
-        curvature=options.curvature,
     )
 
 
@@ -119,7 +111,7 @@ def _experts(
     floor_sd: Vector | None,
 ) -> GaussianExperts | LinearExperts:
     x = source.x
-    penalty = _penalty(x, options, options.expert_l1, options.expert_l2, options.expert_weights)
+    penalty = _penalty(x, options, options.expert_l1, options.expert_l2)
     if source.family != "gaussian":
         return LinearExperts(
             source.family,
@@ -143,11 +135,9 @@ def _experts(
     )
 
 
-def _penalty(
-    columns: ArraySource, options: ExpertOptions, l1: float, l2: float, weights: Vector | None
-) -> Penalty:
+def _penalty(columns: ArraySource, options: ExpertOptions, l1: float, l2: float) -> Penalty:
     unit = penalty_unit(columns, options.standardize)
-    return make_penalty(unit, columns.column_sd, l1, l2, weights)
+    return make_penalty(unit, columns.column_sd, l1, l2)
 
 
 # -- one regression on all rows -------------------------------------------------------------------

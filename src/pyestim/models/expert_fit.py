@@ -9,7 +9,7 @@ import numpy as np
 
 from pyestim.data.experts import ExpertSource
 from pyestim.engine.drive import Fit, Progress, maximise
-from pyestim.engine.stats import Vector
+from pyestim.engine.stats import Stats, Vector
 from pyestim.engine.stop import Stop
 from pyestim.engine.sweep import LocalSweep
 from pyestim.models.expert_build import ExpertOptions, build_model, penalty_unit
@@ -94,36 +94,44 @@ def largest_penalties(
     expert k stays zero as long as ``|sum r e x_j| / sigma_k`` (other families than the gaussian:
     without sigma) is at most ``W l1 v_j``; one of the gate, ``|sum w (r_k - pi_k) z_j|``.
 
-    Slopes that are not penalised, by a weight of zero, are fitted.
-
     Parameters
     ----------
     source : ExpertSource
     options : ExpertOptions
-        The penalties in it do not matter, but for the weights.
+        The penalties in it do not matter.
     n_init : int
     rng : numpy.random.RandomState
     """
     prohibitive = replace(options, expert_l1=PROHIBITIVE, gate_l1=PROHIBITIVE, standardize=True)
     flat = build_model(source, prohibitive)
     fit = fit_experts(flat, source, n_init, rng, tol=FLAT_TOL, max_sweeps=2000)
-    stats, weight = fit.stats, fit.stats.number("weight_sum")
-    slope = np.abs(stats["expert_score"][..., 1:]) / weight
-    covariances = flat.experts.covariances(fit.params.experts)
+    experts, gate = slope_gradients(flat, fit.params, fit.stats)
+    return LargestPenalties(
+        largest_of(experts, penalty_unit(source.x, options.standardize)),
+        largest_of(gate, penalty_unit(source.z, options.standardize)),
+        fit.params,
+    )
+
+
+def slope_gradients(
+    model: ExpertMixture, params: ExpertParams, stats: Stats
+) -> tuple[Vector, Vector]:
+    """Sizes of the gradients that l1 penalties weigh against: (K L, p), and the gate's (., q).
+
+    Per unit weight; of gaussian experts with respect to ``slope / sigma``. Without a gate that
+    reads covariates the second has no rows.
+    """
+    weight = stats.number("weight_sum")
+    experts = np.abs(stats["expert_score"][..., 1:]) / weight
+    covariances = model.experts.covariances(params.experts)
     if covariances is not None:
-        slope = slope / np.sqrt(covariances[:, :1])
-    unit = penalty_unit(source.x, options.standardize)
-    expert_l1 = largest_of(slope, unit, options.expert_weights)
-    gate_l1 = 0.0
-    if flat.gate.gated:
-        slope = np.abs(stats["gate_score"][:, 1:]) / weight
-        unit = penalty_unit(source.z, options.standardize)
-        gate_l1 = largest_of(slope, unit, options.gate_weights)
-    return LargestPenalties(expert_l1, gate_l1, fit.params)
+        experts = experts / np.sqrt(covariances[:, :1])
+    gate = np.zeros((0, 1))
+    if model.gate.gated:
+        gate = np.abs(stats["gate_score"][:, 1:]) / weight
+    return experts.reshape(-1, experts.shape[-1]), gate
 
 
-def largest_of(slope: Vector, unit: Vector, weights: Vector | None = None) -> float:
-    """Least penalty that none of these gradients (..., p), without sign, exceeds."""
-    weights = np.ones(len(unit)) if weights is None else weights
-    kept = weights > 0.0
-    return float((slope[..., kept] / (unit * weights)[kept]).max(initial=0.0))
+def largest_of(gradients: Vector, unit: Vector) -> float:
+    """Least penalty that none of these gradients (., p), without sign, exceeds."""
+    return float((gradients / unit).max(initial=0.0))

@@ -46,7 +46,6 @@ class WeightsGate:
 
     gated = False
     sparse = False
-    curvature = "none"
     n_covariates = 0
     second: Vector | None = None
 
@@ -113,8 +112,6 @@ class SoftmaxGate:
         Of one expert's coefficients.
     second : ndarray of shape (1 + q, 1 + q), optional
         ``sum w z z'`` of the rows with a one in front, for Boehning's bound.
-    curvature : {"full", "bound"}
-        Whether sweeps return the curvature, or only what its bound needs.
 
     References
     ----------
@@ -132,11 +129,9 @@ class SoftmaxGate:
         *,
         penalty: Penalty | None = None,
         second: Vector | None = None,
-        curvature: str = "full",
     ) -> None:
         self.n_experts, self.n_covariates = n_experts, len(low)
         self.low, self.high = low, high
-        self.curvature = curvature
         self.second = second
         self._penalty = penalty or unpenalised(len(low))
         self._flat_penalty = self._penalty.repeated(n_experts - 1)
@@ -146,8 +141,8 @@ class SoftmaxGate:
     def windows(self) -> dict[str, Shape]:
         """Names and shapes of the statistics that are the gate's own."""
         free = self.n_experts - 1
-        size = self._n_columns * (1 if self.curvature == "bound" else free)
-        return {"gate_score": (free, self._n_columns), "gate_curvature": (n_packed(size),)}
+        size = n_packed(free * self._n_columns)
+        return {"gate_score": (free, self._n_columns), "gate_curvature": (size,)}
 
     @property
     def n_parameters(self) -> int:
@@ -181,11 +176,8 @@ class SoftmaxGate:
             return params
         weight = stats.number("weight_sum")
         flat, score = params.coef[:-1].ravel(), stats["gate_score"].ravel()
-        packed = stats["gate_curvature"]
-        if self.curvature == "bound":
-            return self._params(self._fixed(flat, score, unpacked(packed), weight)[0])
-        step = newton_step(flat, score, unpacked(packed), self._flat_penalty, weight, self._reach)
-        newton, least = step
+        curvature = unpacked(stats["gate_curvature"])
+        newton, least = newton_step(flat, score, curvature, self._flat_penalty, weight, self._reach)
         if self.second is None or self._reach(newton - flat) < SHORT_STEP:
             return self._params(newton)
         fixed, gain = self._fixed(flat, score, self.second, weight)

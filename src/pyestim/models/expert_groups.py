@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from pyestim.data.experts import ExpertChunk, Groups
@@ -21,9 +22,14 @@ def group_posterior(
     n, k = chunk.stop - chunk.start, model.n_experts
     log_density, gate = np.empty((n, k)), np.empty((n, k))
     model.rows(params, chunk, log_density=log_density, gate=gate)
-    joint = gate[groups.first]
+    return joined(log_density, gate[groups.first], groups.code)
+
+
+def joined(log_density: Vector, gate: Vector, code: NDArray[np.intp]) -> tuple[Vector, Vector]:
+    """Log-likelihood (G,) and responsibilities (G, K) from rows (n, K) and gates (G, K)."""
+    joint = gate.copy()
     for column, each in zip(joint.T, log_density.T, strict=True):
-        column += np.bincount(groups.code, weights=each, minlength=len(joint))
+        column += np.bincount(code, weights=each, minlength=len(joint))
     total = logsumexp(joint, axis=1)
     return total, np.exp(joint - total[:, None])
 

@@ -117,7 +117,7 @@ class Coordinates:
         """Changes that alter the log-density of a row by about one, from the complete data."""
         weight, split = stats.number("weight_sum"), self.start
         gate = np.full(split.gate.shape, 0.25 * weight)
-        if self.model.gate.gated and self.model.gate.curvature == "full":
+        if self.model.gate.gated:
             gate = unpacked(stats["gate_curvature"]).diagonal()
         coef = np.diagonal(unpacked(stats["expert_gram"]), axis1=1, axis2=2)
         scales = np.zeros(0)
@@ -138,9 +138,7 @@ class Coordinates:
         slopes = model.experts.ridge(params.experts) * coef
         scales = np.zeros(self.start.scales.shape)
         covariances = model.experts.covariances(params.experts)
-        if covariances is not None and scales.size == len(
-            scales
-        ):  # one output: others have no ridge
+        if covariances is not None and covariances.shape[1] == 1:  # others have no ridge
             each = -0.5 * (slopes * coef).sum(axis=2) / covariances[:, 0]
             scales = each.sum(axis=0, keepdims=True) if self.shared else each
         return Split(gate, slopes, scales).vector

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, gammaln, ndtr, pdtr, softmax
+from scipy.special import expit, ndtr, pdtr, softmax
 
-from pyestim import _core
-from pyestim.data.experts import ExpertChunk
+from pyestim.data.experts import ExpertChunk, log_constants
 from pyestim.engine.stats import Vector
 from pyestim.models import kernels
+from pyestim.models.expert_groups import joined
 
 #: Halvings of an interval that holds a quantile: to the last digits of its width; counts: of the
 #: quantile itself, which may be far below the largest mean.
@@ -82,7 +82,7 @@ class PublishedExperts:
         """Log-density of every row under the mixture, constants included: (n,)."""
         out = np.empty(len(X))
         kernels.experts_rows(self._chunk(X, Z, y), self.arrays, log_prob=out)
-        return out + self._constants(y)
+        return out + log_constants(self.family, y)
 
     def responsibilities(self, X: Any, Z: Any, y: NDArray[Any]) -> Vector:
         """Posterior probability of every expert: (n, K)."""
@@ -97,26 +97,9 @@ class PublishedExperts:
         each = np.empty((len(X), self.n_experts))
         gate = np.empty_like(each)
         kernels.experts_rows(self._chunk(X, Z, y), self.arrays, log_density=each, gate=gate)
-        each += self._constants(y)[:, None]
+        each += log_constants(self.family, y)[:, None]
         _, first, code = np.unique(groups, return_index=True, return_inverse=True)
-        code = code.reshape(-1)
-        joint = gate[first]
-        for k in range(self.n_experts):
-            joint[:, k] += np.bincount(code, weights=each[:, k], minlength=len(first))
-        top = joint.max(axis=1)
-        share = np.exp(joint - top[:, None])
-        total = share.sum(axis=1)
-        return top + np.log(total), share / total[:, None], code
-
-    def _constants(self, y: NDArray[Any]) -> Vector:
-        """Terms of the log-density that only depend on the response: (n,)."""
-        if self.family not in ("poisson", "binomial"):
-            return np.zeros(len(y))
-        counts = np.asarray(y, dtype=np.float64)
-        found: Vector = -gammaln(counts + 1.0).sum(axis=1)
-        if self.family == "binomial":
-            found += gammaln(counts.sum(axis=1) + 1.0)
-        return found
+        return *joined(each, gate[first], code), code
 
     # -- rows without a response --------------------------------------------------------------
 
@@ -205,9 +188,10 @@ class PublishedExperts:
     # -- rows for the kernels -----------------------------------------------------------------
 
     def _chunk(self, X: Any, Z: Any, y: NDArray[Any] | None = None) -> ExpertChunk:
-        rows = _plain(X)
-        gate = (rows if Z is X else _plain(Z)) if self.gated else None
-        return ExpertChunk(rows, gate, None if y is None else _plain(y), 0, len(X), False)
+        rows = kernels.plain_rows(X)
+        gate = (rows if Z is X else kernels.plain_rows(Z)) if self.gated else None
+        responses = None if y is None else kernels.plain_rows(y)
+        return ExpertChunk(rows, gate, responses, 0, len(X), False)
 
 
 def _counts(mean: Vector, rng: np.random.RandomState) -> Vector:
@@ -215,9 +199,3 @@ def _counts(mean: Vector, rng: np.random.RandomState) -> Vector:
     large = mean > LARGE_MEAN
     drawn[large] = mean[large] + np.sqrt(mean[large]) * rng.normal(size=np.count_nonzero(large))
     return drawn
-
-
-def _plain(array: NDArray[Any]) -> Any:
-    """Rows that are read in the coordinates of the data."""
-    d = array.shape[1]
-    return _core.native.Rows(array, None, np.zeros(d), np.ones(d))

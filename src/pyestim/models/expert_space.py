@@ -21,6 +21,7 @@ from pyestim.models.expert_fit import (
     fit_experts,
     largest_of,
     largest_penalties,
+    slope_gradients,
 )
 from pyestim.models.expert_gates import GateParams
 from pyestim.models.expert_groups import group_posterior
@@ -151,7 +152,6 @@ class WideSpace:
             penalty_unit(source.x, options.standardize),
             penalty_unit(source.z, options.standardize),
         )
-        self._slopes: tuple[Vector, Vector] | None = None
         self._kept: tuple[Columns, Columns, ExpertSource] | None = None
 
     # -- what a path asks for ---------------------------------------------------------------------
@@ -166,11 +166,9 @@ class WideSpace:
             model, sub, n_init, self.effort.rng, tol=FLAT_TOL, max_sweeps=self.effort.max_sweeps
         )
         params = self._whole(fit.params, x, z)
-        experts, gate = self._slopes = self._gradients(model, sub, fit.params, params)
-        found = [
-            largest_of(slope, unit) for slope, unit in zip((experts, gate), self._unit, strict=True)
-        ]
-        return LargestPenalties(found[0], found[1], params)
+        gradients = self._gradients(model, sub, fit.params, params)
+        experts, gate = (largest_of(*pair) for pair in zip(gradients, self._unit, strict=True))
+        return LargestPenalties(experts, gate, params)
 
     def starts(self, penalties: tuple[float, float], n_init: int) -> list[ExpertParams]:
         """Starts on the columns that go with the response, its sign left aside, most."""
@@ -245,17 +243,9 @@ class WideSpace:
     def _gradients(
         self, model: ExpertMixture, sub: ExpertSource, part: ExpertParams, params: ExpertParams
     ) -> tuple[Vector, Vector]:
-        """Gradients of all slopes per unit weight, without sign: (K L, p) and (K - 1, q)."""
+        """Gradients of all slopes, in the working set or not."""
         stats = self._scores_of_rows(model, sub, part, params)
-        weight = stats.number("weight_sum")
-        experts = np.abs(stats["expert_score"][..., 1:]) / weight
-        covariances = model.experts.covariances(params.experts)
-        if covariances is not None:
-            experts = experts / np.sqrt(covariances[:, :1])
-        gate = np.zeros((0, self.source.z.n_features))
-        if model.gate.gated and model.n_experts > 1:
-            gate = np.abs(stats["gate_score"][:, 1:]) / weight
-        return experts.reshape(-1, self.source.x.n_features), gate
+        return slope_gradients(model, params, stats)
 
     def _scores_of_rows(
         self, model: ExpertMixture, sub: ExpertSource, part: ExpertParams, params: ExpertParams
@@ -279,7 +269,7 @@ class WideSpace:
         if not model.gate.gated:
             chunk = replace(chunk, gate_rows=None)
         kernels.experts_sweep(
-            chunk, model.arrays([params]), out, gram=False, curvature="none", **elsewhere
+            chunk, model.arrays([params]), out, gram=False, curvature=False, **elsewhere
         )
         return Stats(layout, out[0])
 

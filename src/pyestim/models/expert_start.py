@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pyestim import _core
 from pyestim.data.experts import ExpertChunk, ExpertSource, Groups
 from pyestim.data.source import DOUBLE_EPS
 from pyestim.engine.drive import maximise
@@ -15,7 +14,7 @@ from pyestim.engine.stats import Stats, Vector
 from pyestim.engine.stop import Stop
 from pyestim.engine.sweep import LocalSweep
 from pyestim.models.experts import ExpertMixture, ExpertParams
-from pyestim.models.kernels import plain_chunk
+from pyestim.models.kernels import plain_chunk, plain_rows
 from pyestim.models.kmeans import KMeans, KMeansParams
 
 Labels = NDArray[np.int32]
@@ -61,11 +60,10 @@ class SampleSource:
             groups = Groups(self.code, first, self.weight[first])
             once = np.zeros(len(indices))
             once[first] = self.weight[first]
-        plain = plain_chunk(self.x, self.weight)
-        gate_rows = plain.rows if z is self.x and groups is None else plain_chunk(z, once).rows
-        r = self.y.shape[1]
-        responses = _core.native.Rows(self.y, self.weight, np.zeros(r), np.ones(r))
-        self.chunk = ExpertChunk(plain.rows, gate_rows, responses, 0, len(indices), False, groups)
+        rows = plain_rows(self.x, self.weight)
+        gate_rows = rows if z is self.x and groups is None else plain_rows(z, once)
+        responses = plain_rows(self.y, self.weight)
+        self.chunk = ExpertChunk(rows, gate_rows, responses, 0, len(indices), False, groups)
 
     def chunks(self) -> Iterator[ExpertChunk]:
         """Yield all rows at once."""

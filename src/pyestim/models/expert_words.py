@@ -75,7 +75,7 @@ def _certain(model: ExpertMixture, stats: Stats) -> list[int]:
 
 
 def _gate(model: ExpertMixture, stats: Stats) -> list[str]:
-    if not model.gate.gated or model.gate.curvature != "full" or model.n_experts < 2:
+    if not model.gate.gated or model.n_experts < 2:
         return []
     size = 1 + model.gate.n_covariates
     doubt: Vector = unpacked(stats["gate_curvature"]).diagonal()[::size]

@@ -14,13 +14,12 @@ from pyestim.data.experts import ExpertChunk, ExpertSource
 from pyestim.engine.model import Capability
 from pyestim.engine.stats import Layout, Shape, Stats, Vector
 from pyestim.models import expert_words, kernels
-from pyestim.models.expert_gates import GateParams, SoftmaxGate, WeightsGate
+from pyestim.models.expert_gates import Gate, GateParams, WeightsGate
 from pyestim.models.expert_groups import grouped_sweep
-from pyestim.models.experts_gaussian import GaussianExpertParams, GaussianExperts
-from pyestim.models.experts_glm import LinearExperts, LinearParams
+from pyestim.models.experts_gaussian import GaussianExperts
+from pyestim.models.experts_glm import LinearExperts
 
 Indices = NDArray[np.intp]
-Gate = WeightsGate | SoftmaxGate
 Experts = GaussianExperts | LinearExperts
 
 
@@ -120,13 +119,7 @@ class ExpertMixture:
         self, params: Sequence[ExpertParams], chunk: ExpertChunk, out: Vector, **elsewhere: Any
     ) -> None:
         """Write statistics of the posterior, or of responsibilities from elsewhere."""
-        kernels.experts_sweep(
-            self._visible(chunk),
-            self.arrays(params),
-            out,
-            curvature=self.gate.curvature,
-            **elsewhere,
-        )
+        kernels.experts_sweep(self._visible(chunk), self.arrays(params), out, **elsewhere)
 
     def rows(self, params: ExpertParams, chunk: ExpertChunk, **outputs: Vector) -> None:
         """Write what is asked for of single rows: see `kernels.experts_rows`."""
@@ -263,6 +256,3 @@ def _inside(intercept: Vector, slopes: Vector, centre: Vector, scale: Vector) ->
     """Inverse of `_outside`."""
     at_centre = intercept + slopes @ centre
     return np.concatenate([at_centre[..., None], slopes / scale], axis=-1)
-
-
-__all__ = ["ExpertMixture", "ExpertParams", "GaussianExpertParams", "LinearParams"]

@@ -13,11 +13,15 @@ from pyestim.data.source import Chunk
 from pyestim.engine.stats import Vector
 
 
+def plain_rows(z: NDArray[Any], weight: Vector | None = None) -> Any:
+    """Rows (m, d) that are read in the coordinates that they are in."""
+    d = z.shape[1]
+    return _core.native.Rows(z, weight, np.zeros(d), np.ones(d))
+
+
 def plain_chunk(z: Vector, weight: Vector | None) -> Chunk:
     """Rows (m, d) that are in working coordinates already."""
-    d = z.shape[1]
-    rows = _core.native.Rows(z, weight, np.zeros(d), np.ones(d))
-    return Chunk(rows, 0, len(z), False)
+    return Chunk(plain_rows(z, weight), 0, len(z), False)
 
 
 def mixture_sweep(
@@ -127,9 +131,8 @@ def experts_sweep(
     source: str = "posterior",
     labels: NDArray[np.int32] | None = None,
     responsibilities: NDArray[Any] | None = None,
-    seeds: NDArray[np.uint64] | None = None,
     gram: bool = True,
-    curvature: str = "full",
+    curvature: bool = True,
 ) -> None:
     """Write the statistics of every candidate to ``out`` (C, S); see the native signature.
 
@@ -151,7 +154,6 @@ def experts_sweep(
         source,
         labels,
         responsibilities,
-        seeds,
         gram,
         curvature,
         out,
