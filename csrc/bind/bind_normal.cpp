@@ -40,6 +40,30 @@ py::tuple interval_apply(Context& context, const py::object& a, const py::object
   return py::make_tuple(log_prob, mean, variance);
 }
 
+py::tuple box_moments(Context& context, const py::object& means, const py::object& covariances, const py::object& lower,
+                      const py::object& upper) {
+  constexpr const char* function = "box_moments";
+  BoxJob job{};
+  const int64_t n = extent(means, {function, "means"}, 2, 0, 0), d = extent(means, {function, "means"}, 2, 1);
+  if (d > most_box_columns)
+    raise_value({function, "means"}, "have at most " + std::to_string(most_box_columns) + " columns",
+                std::to_string(d));
+  job.d = static_cast<int32_t>(d);
+  job.means = input<double>(means, {function, "means"}, {n, d});
+  job.covariances = input<double>(covariances, {function, "covariances"}, {n, d, d});
+  job.lower = input<double>(lower, {function, "lower"}, {n, d});
+  job.upper = input<double>(upper, {function, "upper"}, {n, d});
+  Numbers log_prob(n), inside({n, d}), inside_cov({n, d, d}), error(n);
+  py::array_t<int64_t> status(n);
+  job.log_prob = log_prob.mutable_data();
+  job.inside = inside.mutable_data();
+  job.inside_cov = inside_cov.mutable_data();
+  job.error = error.mutable_data();
+  job.status = status.mutable_data();
+  items(context, function, *context.kernels.box_apply, &job, n);
+  return py::make_tuple(log_prob, inside, inside_cov, error, status);
+}
+
 }  // namespace
 
 void bind_normal(py::module_& module) {
@@ -51,6 +75,10 @@ void bind_normal(py::module_& module) {
              "Hazard of the normal law, phi(x) / Phi(-x).");
   module.def("interval_apply", &interval_apply, arg("ctx"), arg("a"), arg("b"), arg("width") = py::none(),
              "Log-probability, mean and variance of N(0, 1) inside intervals; width: b - a before rounding.");
+  module.def(
+      "box_moments", &box_moments, arg("ctx"), arg("means"), arg("covariances"), arg("lower"), arg("upper"),
+      "Log-probabilities, means, covariances and relative errors of normal laws inside boxes, and a status for each: "
+      "0, 1 not positive definite, 2 empty or not a number.");
 }
 
 }  // namespace pyestim::bind

@@ -19,6 +19,7 @@ extern constinit const KernelTable table = {
     .moments = &moments_op,
     .kmeans_plusplus = &kmeans_plusplus_op,
     .factorise = &factorise_op,
+    .box_apply = &box_apply_op,
     .normal_apply = &normal_apply_op,
     .transitions = &transitions_op,
     .weighted_transitions = &weighted_transitions_op,

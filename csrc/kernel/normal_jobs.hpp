@@ -20,6 +20,21 @@ struct NormalJob {
   double* variance;     // (n,)
 };
 
+// Moments of normal laws inside boxes (math/normal_box.hpp).
+struct BoxJob {
+  int32_t d;
+  const double* means;        // (C, d)
+  const double* covariances;  // (C, d, d)
+  const double* lower;        // (C, d)
+  const double* upper;        // (C, d)
+  double* log_prob;           // (C,)
+  double* inside;             // (C, d)
+  double* inside_cov;         // (C, d, d)
+  double* error;              // (C,) estimated relative error of the probability
+  int64_t* status;            // (C,) 0, 1 not positive definite, 2 empty or not a number
+};
+
+constexpr int64_t most_box_columns = 1000;
 constexpr int64_t normal_block = 1024;  // numbers of an item
 
 }  // namespace pyestim

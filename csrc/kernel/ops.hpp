@@ -24,6 +24,7 @@ extern const SweepOp moments_op;
 extern const ItemOp kmeans_plusplus_op;
 extern const ItemOp factorise_op;
 extern const ItemOp normal_apply_op;
+extern const ItemOp box_apply_op;
 extern const ItemOp chain_alias_op;
 extern const ItemOp chain_walk_op;
 extern const ItemOp pair_sums_op;

@@ -358,6 +358,7 @@ struct KernelTable {
   const SweepOp* moments;               // MomentsJob
   const ItemOp* kmeans_plusplus;        // KmeansPlusPlusJob, one item per candidate
   const ItemOp* factorise;              // FactoriseJob, one item per matrix
+  const ItemOp* box_apply;              // BoxJob, one item per box
   const ItemOp* normal_apply;           // NormalJob, one item per normal_block numbers
   const TallyOp* transitions;           // TransitionJob
   const SweepOp* weighted_transitions;  // WeightedTransitionJob

@@ -14,6 +14,7 @@
 template <class V>
 struct Interval {
   V log_prob, mean, variance;
+  V excess;  // mean - a, with more digits than the difference has
 };
 
 struct IntervalLimits {
@@ -49,6 +50,7 @@ void narrow_interval(const V& midpoint, const V& width, Interval<V>& out) {
   out.log_prob = (log_full(width) + log_pos(0.5 * HalfNormal::one_over_sqrt_2pi * sum)) - 0.5 * (midpoint * midpoint);
   out.mean = midpoint + half * centre;
   out.variance = (half * half) * (second / sum);
+  out.excess = half + half * centre;
 }
 
 // x < 0 <= -x <= y; below, above: exp(-x^2 / 2), exp(-y^2 / 2); hazards of -x and of y.  log_prob holds what is to be
@@ -59,7 +61,7 @@ PYESTIM_INLINE Interval<V> wide_across(V x, V y, V below, V above, V hazard_x, V
   const V outside = at_x / hazard_x + at_y / hazard_y;
   share = 1.0 - outside;
   const V mean = (at_x - at_y) / share;
-  return {log1m_rest(outside, share), mean, (1.0 + (x * at_x - y * at_y) / share) - mean * mean};
+  return {log1m_rest(outside, share), mean, (1.0 + (x * at_x - y * at_y) / share) - mean * mean, mean - x};
 }
 
 // 0 <= x < y; decay: exp((x^2 - y^2) / 2)
@@ -70,7 +72,8 @@ PYESTIM_INLINE Interval<V> wide_beside(V x, V width, V decay, V hazard_x, V haza
   share = HalfNormal::one_over_sqrt_2pi * (kept / hazard_x);
   const V excess = (above_x.excess - rho * further) / kept;
   const V apart = further - excess;
-  return {-0.5 * (x * x), x + excess, (above_x.variance - rho * above_y.variance) / kept - rho * (apart * apart)};
+  return {-0.5 * (x * x), x + excess, (above_x.variance - rho * above_y.variance) / kept - rho * (apart * apart),
+          excess};
 }
 
 template <class V>
@@ -86,7 +89,8 @@ PYESTIM_INLINE Interval<V> wide_interval(V x, V y, V width) {
   const Interval<V> one = wide_across(-near, distant, at_x, at_y, hazard_x, hazard_y, share_across);
   const Interval<V> other = wide_beside(near, apart, decay, hazard_x, hazard_y, above_x, above_y, share_beside);
   return {log_pos(select(across, share_across, share_beside)) + select(across, one.log_prob, other.log_prob),
-          select(across, one.mean, other.mean), select(across, one.variance, other.variance)};
+          select(across, one.mean, other.mean), select(across, one.variance, other.variance),
+          select(across, one.excess, other.excess)};
 }
 
 // Inside (a, b), a < b, infinite ends allowed.  `width` is b - a where the caller knows it better than the difference
@@ -105,9 +109,11 @@ PYESTIM_INLINE Interval<V> normal_interval(V a, V b, V width) {
     inside.log_prob = select(narrow, exact.log_prob, inside.log_prob);
     inside.mean = select(narrow, exact.mean, inside.mean);
     inside.variance = select(narrow, exact.variance, inside.variance);
+    inside.excess = select(narrow, exact.excess, inside.excess);
   }
   const V mean = min(y, max(x, inside.mean));
-  return {inside.log_prob, select(turned, -mean, mean), max(broadcast(L::smallest), inside.variance)};
+  return {inside.log_prob, select(turned, -mean, mean), max(broadcast(L::smallest), inside.variance),
+          select(turned, width - inside.excess, inside.excess)};
 }
 
 template <class V>
@@ -117,10 +123,13 @@ PYESTIM_INLINE Interval<V> normal_interval(V a, V b) {
 
 // For one number: the other lanes do the same.
 struct OneInterval {
-  double log_prob, mean, variance;
+  double log_prob, mean, variance, excess;
 };
 
 PYESTIM_INLINE OneInterval normal_interval_of(double a, double b, double width) {
   const auto inside = normal_interval(broadcast(a), broadcast(b), broadcast(width));
-  return {entry(inside.log_prob, 0), entry(inside.mean, 0), entry(inside.variance, 0)};
+  return {entry(inside.log_prob, 0), entry(inside.mean, 0), entry(inside.variance, 0), entry(inside.excess, 0)};
 }
+
+PYESTIM_INLINE double smaller(double a, double b) { return a < b ? a : b; }
+PYESTIM_INLINE double larger(double a, double b) { return a > b ? a : b; }

@@ -179,6 +179,15 @@ def interval_apply(
 ) -> tuple[_Float64, _Float64, _Float64]:
     """Log-probability, mean and variance of N(0, 1) inside intervals."""
 
+def box_moments(
+    ctx: Context,
+    means: _Float64,
+    covariances: _Float64,
+    lower: _Float64,
+    upper: _Float64,
+) -> tuple[_Float64, _Float64, _Float64, _Float64, NDArray[np.int64]]:
+    """Log-probabilities, means, covariances, relative errors and a status per box."""
+
 def homotopy_path(
     ctx: Context,
     gram: _Float64,

@@ -5,15 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy import special
+from numpy.typing import ArrayLike, NDArray
 
-from pyestim.engine.stats import Vector
-
-LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
-NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(20)
-PANELS = (0.0, 2.0, 5.0, 10.0, 20.0, 60.0)
-N_POINTS, N_SHIFTS = 2048, 8
+from pyestim.engine.stats import Shape, Vector
+from pyestim.models.kernels import box_apply, interval_apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +57,17 @@ def interval_moments(
     >>> round(float(inside.log_probability), 6), round(float(inside.covariance), 6)
     (-0.381715, 0.291125)
     """
-    mean, sd, lower, upper = np.broadcast_arrays(
-        *(np.asarray(x, dtype=float) for x in (mean, sd, lower, upper))
-    )
-    with np.errstate(all="ignore"):
-        a, b, width = (lower - mean) / sd, (upper - mean) / sd, (upper - lower) / sd
-        log_prob, m, v = _standard_interval(a.ravel(), b.ravel(), width.ravel())
-        shape = mean.shape
-        inside = np.clip(mean + sd * m.reshape(shape), lower, upper)
-        return CutMoments(
-            log_prob.reshape(shape), inside, sd * sd * v.reshape(shape), np.zeros(shape)
-        )
+    mean, sd, lower, upper = _numbers("interval_moments", mean, sd, lower, upper)
+    _check_law("interval_moments", mean, sd)
+    _check_limits("interval_moments", lower, upper)
+    # The width by itself: differences of rounded ends would lose a narrow interval far away.
+    with np.errstate(over="ignore"):
+        a, b, width = (np.ravel(x / sd) for x in (lower - mean, upper - mean, upper - lower))
+    log_prob, m, v = interval_apply(a, b, width)
+    shape = mean.shape
+    inside = np.asarray(np.clip(mean + sd * m.reshape(shape), lower, upper))
+    variance = np.asarray(sd * sd * v.reshape(shape))
+    return CutMoments(log_prob.reshape(shape), inside, variance, np.zeros(shape))
 
 
 def union_moments(mean: ArrayLike, sd: ArrayLike, intervals: ArrayLike) -> CutMoments:
@@ -97,7 +92,7 @@ def union_moments(mean: ArrayLike, sd: ArrayLike, intervals: ArrayLike) -> CutMo
     >>> round(float(np.exp(outside.log_probability)), 6)
     0.0455
     """
-    ends = np.asarray(intervals, dtype=float)
+    ends = _disjoint(intervals)
     mean, sd = np.asarray(mean, dtype=float)[..., None], np.asarray(sd, dtype=float)[..., None]
     parts = interval_moments(mean, sd, ends[:, 0], ends[:, 1])
     highest = parts.log_probability.max(axis=-1, keepdims=True)
@@ -139,17 +134,21 @@ def box_moments(
     0.332008
     """
     cov = np.asarray(covariance, dtype=float)
-    mean = np.asarray(mean, dtype=float)
-    shape = np.broadcast_shapes(mean.shape, cov.shape[:-1], np.shape(lower), np.shape(upper))
+    mean, lower, upper = _numbers("box_moments", mean, lower, upper)
+    if cov.ndim < 2 or cov.shape[-2:] != (*mean.shape[-1:], *mean.shape[-1:]):
+        raise ValueError(
+            f"box_moments: covariance must have shape (..., d, d) with the d = "
+            f"{mean.shape[-1:]} of the other arguments, got {cov.shape}."
+        )
+    shape = np.broadcast_shapes(mean.shape, cov.shape[:-1])
     d = shape[-1]
-    cov = np.broadcast_to(cov, (*shape, d)).reshape(-1, d, d)
-    mean, low, high = (
-        np.broadcast_to(np.asarray(x, dtype=float), shape).reshape(-1, d)
-        for x in (mean, lower, upper)
-    )
-    results = [_one_box(*one) for one in zip(mean, cov, low, high, strict=True)]
+    flat = [
+        np.ascontiguousarray(np.broadcast_to(x, to).reshape(-1, *to[len(shape) - 1 :]))
+        for x, to in ((mean, shape), (cov, (*shape, d)), (lower, shape), (upper, shape))
+    ]
+    log_prob, inside, inside_cov, error, status = box_apply(*flat)
+    _check_status(status, flat, shape[:-1])
     lead = shape[:-1]
-    log_prob, inside, inside_cov, error = (np.array(x) for x in zip(*results, strict=True))
     return CutMoments(
         log_prob.reshape(lead),
         inside.reshape(shape),
@@ -158,101 +157,65 @@ def box_moments(
     )
 
 
-def _standard_interval(a: Vector, b: Vector, w: Vector) -> tuple[Vector, Vector, Vector]:
-    flip = b > -a
-    a, b = np.where(flip, -b, a), np.where(flip, -a, b)
-    results = _closed(a, b)
-    narrow = (w < 0.5) | (w * np.maximum(1, np.abs(b)) < 1)
-    for mask, by in ((b <= -2, _tail), (narrow, _narrow)):
-        if mask.any():
-            for into, part in zip(results, by(b[mask], w[mask]), strict=True):
-                into[mask] = part
-    log_prob, m, v = results
-    return log_prob, np.where(flip, -m, m), v
+def _numbers(who: str, *arguments: ArrayLike) -> list[Vector]:
+    """Arrays of float64 of their common shape."""
+    arrays = [np.asarray(x, dtype=float) for x in arguments]
+    try:
+        return list(np.broadcast_arrays(*arrays))
+    except ValueError:
+        shapes = ", ".join(str(x.shape) for x in arrays)
+        raise ValueError(f"{who}: arguments must broadcast, got shapes {shapes}.") from None
 
 
-def _closed(a: Vector, b: Vector) -> tuple[Vector, Vector, Vector]:
-    left, right = special.log_ndtr(a), special.log_ndtr(b)
-    across = 0.0 + np.log1p(-special.ndtr(a) - special.ndtr(-b))
-    log_prob = np.where((a < 0) & (b > 0), across, right + np.log1p(-np.exp(left - right)))
-    p_a = np.exp(-a * a / 2 - log_prob - LOG_SQRT_2PI)
-    p_b = np.exp(-b * b / 2 - log_prob - LOG_SQRT_2PI)
-    m = p_a - p_b
-    v = 1 + np.where(p_a > 0, a * p_a, 0) - np.where(p_b > 0, b * p_b, 0) - m * m
-    return log_prob, m, v
+def _first(wrong: NDArray[np.bool_], *arrays: Vector) -> str:
+    """Where something is wrong first, and what stands there."""
+    at = tuple(int(i) for i in np.argwhere(wrong)[0])
+    values = " and ".join(f"{float(x[at])!r}" for x in arrays)
+    return f"{values} at position {at}" if at else values
 
 
-def _narrow(b: Vector, w: Vector) -> tuple[Vector, Vector, Vector]:
-    c = b - w / 2
-    t = (w / 2)[:, None] * NODES
-    weight = NODE_WEIGHTS * np.exp(-c[:, None] * t - t * t / 2)
-    total = weight.sum(axis=1)
-    centre = (weight * t).sum(axis=1) / total
-    v = (weight * (t - centre[:, None]) ** 2).sum(axis=1) / total
-    log_prob = -c * c / 2 - LOG_SQRT_2PI + np.log(w / 2) + np.log(total)
-    return log_prob, c + centre, v
+def _check_law(who: str, mean: Vector, sd: Vector) -> None:
+    if (wrong := ~np.isfinite(mean)).any():
+        raise ValueError(f"{who}: mean must be finite, got {_first(wrong, mean)}.")
+    if (wrong := ~((sd > 0) & np.isfinite(sd))).any():
+        raise ValueError(f"{who}: sd must be positive and finite, got {_first(wrong, sd)}.")
 
 
-def _tail(b: Vector, w: Vector) -> tuple[Vector, Vector, Vector]:
-    s = -b
-    end = np.minimum(w * s, PANELS[-1])
-    ends = np.minimum(np.array(PANELS), end[:, None])
-    half = (ends[:, 1:] - ends[:, :-1]) / 2
-    u = (ends[:, :-1] + half)[:, :, None] + half[:, :, None] * NODES
-    u = u.reshape(len(b), -1)
-    weight = (half[:, :, None] * NODE_WEIGHTS).reshape(len(b), -1)
-    weight = weight * np.exp(-u - (u / s[:, None]) ** 2 / 2)
-    total = weight.sum(axis=1)
-    centre = (weight * u).sum(axis=1) / total
-    v = (weight * (u - centre[:, None]) ** 2).sum(axis=1) / total
-    log_prob = -b * b / 2 - LOG_SQRT_2PI - np.log(s) + np.log(total)
-    return log_prob, b - centre / s, v / (s * s)
-
-
-def _one_box(mean: Vector, cov: Vector, low: Vector, high: Vector) -> tuple[Vector, ...]:
-    """One normal law in one box."""
-    free = np.isneginf(low) & np.isposinf(high)
-    if free.all():
-        return np.array(0.0), mean.copy(), cov.copy(), np.array(0.0)
-    if not np.any(cov - np.diag(cov.diagonal())):
-        parts = interval_moments(mean, np.sqrt(cov.diagonal()), low, high)
-        inside = np.where(free, mean, parts.mean)
-        variance = np.where(free, cov.diagonal(), parts.covariance)
-        return parts.log_probability.sum(), inside, np.diag(variance), np.array(0.0)
-    return _separated(mean, cov, low, high)
-
-
-def _separated(mean: Vector, cov: Vector, low: Vector, high: Vector) -> tuple[Vector, ...]:
-    """Separation of variables on a shifted lattice."""
-    d, factor = len(mean), np.linalg.cholesky(cov)
-    primes = np.array([p for p in range(2, 400) if all(p % q for q in range(2, p))])[:d]
-    shift = np.random.default_rng(0).random((N_SHIFTS, 1, d))
-    points = (np.arange(1, N_POINTS + 1)[:, None] * np.sqrt(primes) + shift) % 1
-    uniform = np.abs(2 * points - 1).reshape(-1, d)
-    y, log_weight = np.zeros_like(uniform), np.zeros(len(uniform))
-    for j in range(d):
-        centre = mean[j] + y[:, :j] @ factor[j, :j]
-        parts = interval_moments(centre, factor[j, j], low[j], high[j])
-        log_weight += parts.log_probability
-        a, b = (low[j] - centre) / factor[j, j], (high[j] - centre) / factor[j, j]
-        flip = b > -a
-        a, b = np.where(flip, -b, a), np.where(flip, -a, b)
-        at = special.ndtri_exp(
-            np.logaddexp(
-                np.log1p(-uniform[:, j]) + special.log_ndtr(a),
-                np.log(uniform[:, j]) + special.log_ndtr(b),
-            )
+def _check_limits(who: str, lower: Vector, upper: Vector) -> None:
+    if (wrong := ~((lower < upper) & (lower < np.inf) & (upper > -np.inf))).any():
+        raise ValueError(
+            f"{who}: lower must be below upper, got {_first(wrong, lower, upper)}; a value that is "
+            "known exactly has a density, not a probability."
         )
-        y[:, j] = np.where(flip, -1, 1) * at
-    y[:, -1] = (parts.mean - centre) / factor[-1, -1]
-    highest = log_weight.max()
-    weight = np.exp(log_weight - highest)
-    by_shift = weight.reshape(N_SHIFTS, -1).mean(axis=1)
-    share = weight / weight.sum()
-    x = mean + y @ factor.T
-    inside = share @ x
-    inside_cov = (share[:, None] * (x - inside)).T @ (x - inside)
-    inside_cov[-1, -1] += share @ parts.covariance
-    log_prob = highest + np.log(by_shift.mean())
-    error = by_shift.std(ddof=1) / np.sqrt(N_SHIFTS) / by_shift.mean()
-    return log_prob, inside, inside_cov, error
+
+
+def _disjoint(intervals: ArrayLike) -> Vector:
+    """Intervals as rows of an array, in their order."""
+    ends = np.asarray(intervals, dtype=float)
+    if ends.ndim != 2 or ends.shape[1] != 2 or not len(ends):
+        raise ValueError(
+            f"union_moments: intervals must have shape (M, 2) with M >= 1, got {ends.shape}."
+        )
+    _check_limits("union_moments", ends[:, 0], ends[:, 1])
+    ends = ends[np.argsort(ends[:, 0])]
+    if (wrong := ends[1:, 0] < ends[:-1, 1]).any():
+        raise ValueError(
+            f"union_moments: intervals must not overlap, got one from "
+            f"{ends[1:, 0][wrong][0]} on and one up to {ends[:-1, 1][wrong][0]}; join them."
+        )
+    return ends
+
+
+def _check_status(status: NDArray[np.int64], flat: list[Vector], lead: Shape) -> None:
+    """A sentence for the first box that the kernel refused."""
+    if not status.any():
+        return
+    mean, cov, lower, upper = flat
+    i = int(np.argmax(status != 0))
+    at = f" of box {tuple(int(j) for j in np.unravel_index(i, lead))}" if lead else ""
+    if status[i] == 1:
+        raise ValueError(
+            f"box_moments: covariance{at} must be positive definite, got {cov[i].tolist()}."
+        )
+    _check_limits(f"box_moments{at}", lower[i], upper[i])
+    raise ValueError(f"box_moments: mean{at} must be finite, got {mean[i].tolist()}.")

@@ -244,3 +244,19 @@ def descend_gram(
         max_epochs,
     )
     return beta
+
+
+def interval_apply(a: Vector, b: Vector, width: Vector) -> tuple[Vector, Vector, Vector]:
+    """Log-probability, mean and variance of N(0, 1) inside intervals (n,)."""
+    return _core.native.interval_apply(_core.context(), a, b, width)
+
+
+def box_apply(
+    means: Vector, covariances: Vector, lower: Vector, upper: Vector
+) -> tuple[Vector, Vector, Vector, Vector, NDArray[np.int64]]:
+    """Normal laws (C, d) inside boxes (C, d).
+
+    Log-probability (C,), mean (C, d), covariance (C, d, d), relative error of the probability (C,)
+    and status (C,): 0, 1 not positive definite, 2 an empty box or a NaN.
+    """
+    return _core.native.box_moments(_core.context(), means, covariances, lower, upper)
