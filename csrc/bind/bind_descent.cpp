@@ -106,6 +106,38 @@ py::tuple coordinate_descent(Context& context, const Columns& columns, const py:
   return outcome.tuple();
 }
 
+void lasso_steps(Context& context, const py::object& gram, const py::object& score, const py::object& old,
+                 const py::object& l1, const py::object& l2, double weight, double tol, int64_t max_epochs,
+                 const py::object& coef, const py::object& gain, const py::object& scale, const py::object& square,
+                 const py::object& count, double floor, int alternations, double scale_tol) {
+  constexpr const char* function = "lasso_steps";
+  const int64_t n = extent(score, {function, "score"}, 2, 0, 0), m = extent(score, {function, "score"}, 2, 1);
+  if (!(tol >= 0 && scale_tol >= 0 && floor >= 0 && weight >= 0))
+    raise_value({function, "tol, scale_tol, floor, weight"}, "not be negative", "a negative number or NaN");
+  if (max_epochs < 1) raise_value({function, "max_epochs"}, "be at least 1", std::to_string(max_epochs));
+  LassoStepsJob job{};
+  job.m = m;
+  job.weight = weight;
+  job.tol = tol;
+  job.max_epochs = max_epochs;
+  job.floor = floor;
+  job.alternations = alternations;
+  job.scale_tol = scale_tol;
+  job.gram = input<double>(gram, {function, "gram"}, {n, m * (m + 1) / 2});
+  job.score = input<double>(score, {function, "score"}, {n, m});
+  job.old = input<double>(old, {function, "old"}, {n, m});
+  job.l1 = input<double>(l1, {function, "l1"}, {m});
+  job.l2 = input<double>(l2, {function, "l2"}, {m});
+  job.coef = output<double>(coef, {function, "coef"}, {n, m});
+  job.gain = optional_output<double>(gain, {function, "gain"}, {n, 2});
+  job.scale = optional_output<double>(scale, {function, "scale"}, {n});
+  if (job.scale != nullptr) {
+    job.square = input<double>(square, {function, "square"}, {n});
+    job.count = input<double>(count, {function, "count"}, {n});
+  }
+  items(context, function, *context.kernels.lasso_steps, &job, n);
+}
+
 void penalty_prox(Context& context, int penalty, double parameter, const py::object& h, const py::object& z,
                   const py::object& l1, const py::object& l2, const py::object& lower, const py::object& upper,
                   const py::object& out, const py::object& value) {
@@ -140,6 +172,12 @@ void bind_descent(py::module_& module) {
              arg("residual"), arg("beta"), arg("intercept"), arg("l1"), arg("l2"), arg("lower"), arg("upper"),
              arg("tol"), arg("max_epochs"), arg("penalty") = 0, arg("parameter") = 0.0,
              "Minimise sum_i d_i r_i^2 / 2 + penalty in place; returns epochs and the last change.");
+  module.def(
+      "lasso_steps", &lasso_steps, arg("ctx"), arg("gram"), arg("score"), arg("old"), arg("l1"), arg("l2"),
+      arg("weight"), arg("tol"), arg("max_epochs"), arg("coef"), arg("gain") = py::none(), arg("scale") = py::none(),
+      arg("square") = py::none(), arg("count") = py::none(), arg("floor") = 0.0, arg("alternations") = 0,
+      arg("scale_tol") = 0.0,
+      "Penalised steps from old coefficients on packed Gram matrices; with scales, these in turn with the slopes.");
   module.def("penalty_prox", &penalty_prox, arg("ctx"), arg("penalty"), arg("parameter"), arg("h"), arg("z"), arg("l1"),
              arg("l2"), arg("lower"), arg("upper"), arg("out"), arg("value"),
              "argmin of h b^2 / 2 - z b + penalty(b) for every row, and the penalty there.");

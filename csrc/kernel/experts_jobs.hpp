@@ -42,4 +42,27 @@ struct ExpertsRowsJob {
   double* predictors;   // (m, K, L) or null
 };
 
+// From b_old, B problems of m coordinates: the minimum of  (b - b_old)' G (b - b_old) / 2 - score' (b - b_old) + weight
+// times (scale sum l1 |b| + sum l2 b^2 / 2).  With scales, these are improved in turn with b: the minimum over b at the
+// scale s, then s from  count s^2 - weight (sum l1 |b|) s - (squares at b + weight sum l2 b^2) = 0.
+struct LassoStepsJob {
+  int64_t m;
+  const double* gram;   // (B, m (m + 1) / 2) packed lower triangles
+  const double* score;  // (B, m)
+  const double* old;    // (B, m)
+  const double* l1;     // (m,)
+  const double* l2;     // (m,)
+  double weight;
+  double tol;  // relative to the largest entry of score + G b_old, as that of Descent
+  int64_t max_epochs;
+  double* scale;         // (B,) in and out, or null: one
+  const double* square;  // (B,) squares at b_old
+  const double* count;   // (B,)
+  double floor;          // least scale
+  int32_t alternations;
+  double scale_tol;  // relative change of the scale that ends them
+  double* coef;      // (B, m) the minimum
+  double* gain;      // (B, 2) or null: score' d - the rise of the penalty, and d' G d, for d = b - b_old
+};
+
 }  // namespace pyestim

@@ -35,6 +35,7 @@ extern constinit const KernelTable table = {
     .column_gram = &column_gram_op,
     .gram_descent = &gram_descent_op,
     .column_descent = &column_descent_op,
+    .lasso_steps = &lasso_steps_op,
     .apply_math = apply_math,
     .apply_prox = apply_prox,
 };

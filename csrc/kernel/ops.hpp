@@ -39,6 +39,7 @@ extern const ItemOp column_times_op;
 extern const ItemOp column_gram_op;
 extern const ItemOp gram_descent_op;
 extern const ItemOp column_descent_op;
+extern const ItemOp lasso_steps_op;
 Status apply_math(const MathJob* job, int64_t begin, int64_t end);
 Status apply_prox(const ProxJob* job);
 

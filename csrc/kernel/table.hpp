@@ -375,6 +375,7 @@ struct KernelTable {
   const ItemOp* column_gram;     // ColumnGramJob
   const ItemOp* gram_descent;    // GramDescentJob, one item
   const ItemOp* column_descent;  // ColumnDescentJob, one item
+  const ItemOp* lasso_steps;     // LassoStepsJob, one item per problem
   Status (*apply_math)(const MathJob* job, int64_t begin, int64_t end);
   Status (*apply_prox)(const ProxJob* job);
 };

@@ -391,6 +391,36 @@ def coordinate_descent(
     together: the residual falls by what the fit gains. Returns as `coordinate_descent_gram`.
     """
 
+def lasso_steps(
+    ctx: Context,
+    gram: _Float64,
+    score: _Float64,
+    old: _Float64,
+    l1: _Float64,
+    l2: _Float64,
+    weight: float,
+    tol: float,
+    max_epochs: int,
+    coef: _Float64,
+    gain: _Float64 | None = None,
+    scale: _Float64 | None = None,
+    square: _Float64 | None = None,
+    count: _Float64 | None = None,
+    floor: float = 0.0,
+    alternations: int = 0,
+    scale_tol: float = 0.0,
+) -> None:
+    """Write penalised steps from ``old`` (B, m) to ``coef``, one of each problem.
+
+    The minimum of ``d' gram d / 2 - score' d + weight * (scale sum l1 |b| + sum l2 b^2 / 2)``,
+    d = b - old, gram packed (B, m (m + 1) / 2).
+
+    ``gain`` (B, 2) receives ``score' d`` less the rise of the penalty, and ``d' gram d``.
+    ``scale`` (B,), in and out, is improved in turn with the slopes, ``alternations`` times or
+    until it changes by ``scale_tol`` of itself: it solves ``count s^2 - weight (sum l1 |b|) s -
+    (squares at b + weight sum l2 b^2) = 0`` and stays above ``floor``; ``square``: at old.
+    """
+
 def penalty_prox(
     ctx: Context,
     penalty: int,

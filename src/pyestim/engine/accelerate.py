@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from math import isfinite
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -346,8 +346,21 @@ class Accelerated(Scheme[P]):
         return (yield from self._confirm(point))
 
 
-def make_scheme(model: Model[P], accelerate: str | None, tol: float, eps: float) -> Scheme[P]:
-    """Return the state machine for the `accelerate` argument of an estimator."""
+class Method(Protocol):
+    """A way to accelerate that remembers something from one fit to the next."""
+
+    def scheme(self, model: Model[Any], tol: float, eps: float) -> Scheme[Any]:
+        """Return the state machine of one candidate."""
+        ...
+
+
+def make_scheme(
+    model: Model[P], accelerate: str | Method | None, tol: float, eps: float
+) -> Scheme[P]:
+    """Return the state machine for the `accelerate` argument of an estimator, or of a method."""
+    if accelerate is not None and not isinstance(accelerate, str):
+        require(model, Capability.ACCELERATE, asked_by="accelerate")
+        return accelerate.scheme(model, tol, eps)
     if accelerate not in CHOICES:
         raise ValueError(f"accelerate: expected one of {CHOICES}, got {accelerate!r}.")
     able = Capability.ACCELERATE in model.supports

@@ -8,7 +8,7 @@ from math import isfinite
 from time import perf_counter
 from typing import Generic, Protocol, TypeVar, cast
 
-from pyestim.engine.accelerate import Point, Scheme, make_scheme
+from pyestim.engine.accelerate import Method, Point, Scheme, make_scheme
 from pyestim.engine.model import Capability, Model, RepairableModel
 from pyestim.engine.report import Outcome, Report
 from pyestim.engine.stats import Stats
@@ -149,7 +149,7 @@ def maximise(
     starts: Sequence[P],
     *,
     stop: Stop | None = None,
-    accelerate: str | None = "auto",
+    accelerate: str | Method | None = "auto",
     max_sweeps: int = 100,
     progress: Progress | None = None,
     offset: float = 0.0,
@@ -166,7 +166,7 @@ def maximise(
     starts : sequence of P
         At least one.
     stop : Stop, optional
-    accelerate : {"auto", "squarem", "anderson", None}
+    accelerate : {"auto", "squarem", "anderson", None}, or a Method such as `secant.Secants`
         Accelerated steps are kept only where the objective allows it.
     max_sweeps : int
         Evaluations of one candidate at most, that of the start included.

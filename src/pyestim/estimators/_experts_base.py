@@ -22,7 +22,8 @@ from pyestim.models.expert_build import ExpertOptions, build_model
 from pyestim.models.expert_fit import fit_experts
 from pyestim.models.expert_path import fit_wide
 from pyestim.models.expert_rows import PublishedExperts
-from pyestim.models.expert_space import Effort, Solution, is_wide
+from pyestim.models.expert_solution import Effort, Solution
+from pyestim.models.expert_space import is_wide
 from pyestim.models.experts import ExpertMixture, ExpertParams
 
 

@@ -16,7 +16,7 @@ from pyestim.estimators._base import Array
 from pyestim.estimators.mixture_of_experts import MixtureOfExpertsRegressor
 from pyestim.models.expert_fit import LargestPenalties
 from pyestim.models.expert_path import grid, solve_both_ways, space_of
-from pyestim.models.expert_space import Solution
+from pyestim.models.expert_solution import Solution
 
 #: Noise in the gradients of the gate over that of the experts, in standardised columns.
 NOISE_RATIO = 0.5

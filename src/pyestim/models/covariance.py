@@ -196,6 +196,8 @@ class Matrices(Sized):
 
     def pack_matrices(self, matrices: Vector) -> Vector:
         """Lower Cholesky factors with logarithms on the diagonal, flat."""
+        if self.n_features == 1:
+            return np.asarray(0.5 * np.log(matrices.ravel()))
         rows, columns = self.lower
         packed = np.linalg.cholesky(matrices)[:, rows, columns]
         packed[:, self.diagonal] = np.log(packed[:, self.diagonal])

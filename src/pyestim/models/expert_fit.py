@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyestim.data.experts import ExpertSource
+from pyestim.engine.accelerate import Method
 from pyestim.engine.drive import Fit, Progress, maximise
 from pyestim.engine.stats import Stats, Vector
 from pyestim.engine.stop import Stop
@@ -30,9 +31,10 @@ def fit_experts(
     *,
     starts: Sequence[ExpertParams] = (),
     tol: float = 1e-6,
-    accelerate: str | None = "auto",
+    accelerate: str | Method | None = "auto",
     max_sweeps: int = 500,
     progress: Progress | None = None,
+    sweep: LocalSweep[ExpertParams] | None = None,
 ) -> Fit[ExpertParams]:
     """Fit from several starts, which share every pass over the rows.
 
@@ -49,6 +51,8 @@ def fit_experts(
         Bound on the estimated remaining gain of the objective per unit weight.
     accelerate, max_sweeps, progress
         As for `maximise`.
+    sweep : LocalSweep, optional
+        Of the model over the source.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def fit_experts(
     found = make_starts(model, source, n_init, rng) if n_init else []
     return maximise(
         model,
-        LocalSweep(model, source),
+        sweep or LocalSweep(model, source),
         [*starts, *found],
         stop=Stop(tol),
         accelerate=accelerate,

@@ -11,10 +11,11 @@ from pyestim.engine.model import Infeasible
 from pyestim.engine.stats import Shape, Stats, Vector
 from pyestim.models.expert_penalty import Penalty, newton_step, unpenalised
 from pyestim.models.gates import ConstantGate
-from pyestim.models.monotone import largest_difference, solve_normal
-from pyestim.models.packing import n_packed, unpacked
+from pyestim.models.monotone import box, largest_difference, solve_normal
+from pyestim.models.packing import n_packed, packed
 
 Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 #: Newton steps that are shorter than this are compared with a step of fixed curvature.
 SHORT_STEP = 0.5
@@ -91,6 +92,11 @@ class WeightsGate:
         """Length of the packed vector."""
         return self.n_experts
 
+    @property
+    def kinks(self) -> Mask:
+        """No coordinate has a penalty."""
+        return np.zeros(self.n_packed, dtype=bool)
+
     def permuted(self, params: GateParams, order: Indices) -> GateParams:
         """Return the gate of experts in another order."""
         return GateParams(params.coef[order])
@@ -131,11 +137,11 @@ class SoftmaxGate:
         second: Vector | None = None,
     ) -> None:
         self.n_experts, self.n_covariates = n_experts, len(low)
-        self.low, self.high = low, high
         self.second = second
         self._penalty = penalty or unpenalised(len(low))
         self._flat_penalty = self._penalty.repeated(n_experts - 1)
         self._n_columns = 1 + len(low)
+        self._box = box(low, high)
 
     @property
     def windows(self) -> dict[str, Shape]:
@@ -176,20 +182,23 @@ class SoftmaxGate:
             return params
         weight = stats.number("weight_sum")
         flat, score = params.coef[:-1].ravel(), stats["gate_score"].ravel()
-        curvature = unpacked(stats["gate_curvature"])
-        newton, least = newton_step(flat, score, curvature, self._flat_penalty, weight, self._reach)
+        step = newton_step(
+            flat, score, stats["gate_curvature"], self._flat_penalty, weight, self._reach
+        )
+        newton, least = step
         if self.second is None or self._reach(newton - flat) < SHORT_STEP:
             return self._params(newton)
         fixed, gain = self._fixed(flat, score, self.second, weight)
         return self._params(fixed if gain > least else newton)
 
     def _params(self, flat: Vector) -> GateParams:
-        free = flat.reshape(self.n_experts - 1, self._n_columns)
-        return GateParams(np.concatenate([free, np.zeros((1, self._n_columns))]))
+        coef = np.zeros((self.n_experts, self._n_columns))
+        coef[:-1] = flat.reshape(self.n_experts - 1, self._n_columns)
+        return GateParams(coef)
 
     def _reach(self, direction: Vector) -> float:
         free = direction.reshape(self.n_experts - 1, self._n_columns)
-        return largest_difference(free, self.low, self.high)
+        return largest_difference(free, *self._box)
 
     def _fixed(
         self, flat: Vector, score: Vector, second: Vector, weight: float
@@ -203,7 +212,7 @@ class SoftmaxGate:
             return flat + direction, 0.5 * float(score @ direction)
         free = self.n_experts - 1
         shape = 0.5 * (np.eye(free) - 1.0 / self.n_experts)
-        bound = np.kron(shape, second).astype(np.float64)
+        bound = packed(np.kron(shape, second).astype(np.float64))
         return newton_step(flat, score, bound, penalty, weight, lambda direction: 0.0)
 
     def pack(self, params: GateParams) -> Vector:
@@ -220,6 +229,11 @@ class SoftmaxGate:
     def n_packed(self) -> int:
         """Length of the packed vector."""
         return self.n_parameters
+
+    @property
+    def kinks(self) -> Mask:
+        """Coordinates whose penalty has a kink at zero."""
+        return self._flat_penalty.l1 > 0.0
 
     def permuted(self, params: GateParams, order: Indices) -> GateParams:
         """Return the gate of experts in another order: its last one is the reference."""

@@ -9,7 +9,8 @@ import numpy as np
 from pyestim.data.experts import ExpertSource
 from pyestim.engine.stats import Vector
 from pyestim.models.expert_build import ExpertOptions
-from pyestim.models.expert_space import Effort, Solution, WholeSpace, WideSpace, is_wide
+from pyestim.models.expert_solution import Effort, Solution
+from pyestim.models.expert_space import WholeSpace, WideSpace, is_wide
 from pyestim.models.experts import ExpertParams
 
 Penalties = tuple[float, float]
@@ -51,20 +52,22 @@ def solve_both_ways(
     n_init : int
         Starts.
     """
-    found = _down(space, penalties, flat)
-    last = len(penalties) - 1
+    down = _down(space, penalties, flat)
+    found, last = list(down), len(penalties) - 1
     middle = last // 2 if isinstance(space, WideSpace) else last
     best = space.solve(penalties[middle], space.starts(penalties[middle], n_init))
     for i in range(middle, last + 1):
         # A start that loses to the mixture without slopes may win at smaller penalties.
-        best = best if i == middle else space.solve(penalties[i], [best.params])
+        best = best if i == middle else space.follow(penalties[i], best)
         if _better(best, found[i], space):
             found[i] = best
     # All the way up: where both agree at one penalty, the first may have been in a worse basin
-    # above it.
+    # above it. Not where the first has come down on one branch of maxima: going up it is the same.
     for i in range(last, -1, -1):
         if i < last:
-            best = space.solve(penalties[i], [found[i + 1].params])
+            below = found[i + 1]
+            same = below is down[i + 1] and below.on_branch
+            best = found[i] if same else space.follow(penalties[i], below)
         if _better(best, found[i], space):
             found[i] = best
     return found
@@ -72,11 +75,9 @@ def solve_both_ways(
 
 def _down(space: Space, penalties: Sequence[Penalties], flat: ExpertParams) -> list[Solution]:
     """Each fit begins at the one before."""
-    found: list[Solution] = []
-    warm = flat
-    for one in penalties:
-        found.append(space.solve(one, [warm]))
-        warm = found[-1].params
+    found = [space.solve(penalties[0], [flat])]
+    for one in penalties[1:]:
+        found.append(space.follow(one, found[-1]))
     return found
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from pyestim.engine.stats import Vector
 from pyestim.models import kernels
 from pyestim.models.monotone import solve_normal, step_length
+from pyestim.models.packing import unpacked
 
 #: Coordinate descent ends where no coordinate moves a gradient by more than this share.
 DESCENT_TOL = 1e-13
-MOST_EPOCHS = 2000
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,12 @@ class Penalty:
 
     def value(self, coef: Vector) -> float:
         """Penalty of coefficients (..., 1 + p)."""
-        return float((np.abs(coef) @ self.l1 + np.square(coef) @ (0.5 * self.l2)).sum())
+        flat = coef.reshape(-1, len(self.l1))
+        return float((np.abs(flat) @ self.l1 + (flat * flat) @ self._half_l2).sum())
+
+    @cached_property
+    def _half_l2(self) -> Vector:
+        return 0.5 * self.l2
 
     def repeated(self, times: int) -> Penalty:
         """Return the penalty of several predictors in one flat vector."""
@@ -76,7 +81,7 @@ def descend(gram: Vector, linear: Vector, coef: Vector, l1: Vector, l2: Vector) 
     its solution, where the duality gap of that costs 7 to 40 times as much as the descent.
     """
     tol = DESCENT_TOL * float(np.abs(linear).max(initial=0.0))
-    return kernels.descend_gram(gram, linear, coef, l1, l2, tol, MOST_EPOCHS)
+    return kernels.descend_gram(gram, linear, coef, l1, l2, tol)
 
 
 def newton_step(
@@ -93,8 +98,8 @@ def newton_step(
     ----------
     coef, score : ndarray of shape (B,)
         Flat coefficients and the gradient of the log-likelihood in them.
-    curvature : ndarray of shape (B, B)
-        Minus its second derivative.
+    curvature : ndarray of shape (B (B + 1) / 2,)
+        Minus its second derivative, packed.
     penalty : Penalty
         Per unit weight, of the flat coefficients.
     weight : float
@@ -102,18 +107,19 @@ def newton_step(
     reach : callable
         Bound on the change of the linear predictors along a direction (`monotone`).
     """
-    if not penalty.sparse:
-        ridge = weight * penalty.l2
-        matrix = curvature + np.diag(ridge) if ridge.any() else curvature
-        slope = score - ridge * coef
-        direction = solve_normal(matrix, slope[:, None])[:, 0]
-        gain, curve = float(slope @ direction), float(direction @ matrix @ direction)
+    if penalty.sparse:
+        targets, gains = kernels.lasso_steps(
+            curvature[None], score[None], coef[None], penalty.l1, penalty.l2, weight, DESCENT_TOL
+        )
+        (target,), ((gain, curve),) = targets, gains.tolist()
+        direction = target - coef
         t, least = step_length(gain, curve, reach(direction))
-        return coef + t * direction, least
-    linear = score + curvature @ coef
-    target = descend(curvature, linear, coef, weight * penalty.l1, weight * penalty.l2)
-    direction = target - coef
-    change = weight * (penalty.value(target) - penalty.value(coef))
-    gain, curve = float(score @ direction) - change, float(direction @ curvature @ direction)
+        return (target if t == 1.0 else coef + t * direction), least
+    ridge, matrix = weight * penalty.l2, unpacked(curvature)
+    if ridge.any():
+        matrix = matrix + np.diag(ridge)
+    slope = score - ridge * coef
+    direction = solve_normal(matrix, slope[:, None])[:, 0]
+    gain, curve = float(slope @ direction), float(direction @ matrix @ direction)
     t, least = step_length(gain, curve, reach(direction))
-    return (target if t == 1.0 else coef + t * direction), least
+    return coef + t * direction, least

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyestim.data.experts import ExpertSource
 from pyestim.engine.drive import Fit
+from pyestim.engine.secant import Secants
 from pyestim.engine.stats import Layout, Shape, Stats, Vector
 from pyestim.models import kernels
 from pyestim.models.expert_build import ExpertOptions, build_model, penalty_unit
@@ -25,6 +26,7 @@ from pyestim.models.expert_fit import (
 )
 from pyestim.models.expert_gates import GateParams
 from pyestim.models.expert_groups import group_posterior
+from pyestim.models.expert_solution import Effort, RecallingSweep, Solution, at, run
 from pyestim.models.expert_start import make_starts
 from pyestim.models.experts import ExpertMixture, ExpertParams
 
@@ -41,56 +43,6 @@ LEAST_JOINING, MOST_ROUNDS = 20, 50
 START_SHARE = 0.1
 #: Columns on which starts are looked for where there are many.
 START_COLUMNS = 12
-
-
-@dataclass(frozen=True)
-class Solution:
-    """A fit at one penalty.
-
-    Attributes
-    ----------
-    model, source, fit
-        On the columns that were looked at.
-    x, z : ndarray of int
-        These columns of the predictors and of the gate's covariates.
-    params : ExpertParams
-        Of all columns, in working coordinates.
-    """
-
-    model: ExpertMixture
-    source: ExpertSource
-    fit: Fit[ExpertParams]
-    x: Columns
-    z: Columns
-    params: ExpertParams
-
-    @property
-    def objective(self) -> float:
-        """Log-likelihood less penalties, per unit weight."""
-        return self.fit.objective
-
-    def spread(self, published: dict[str, Vector], every: ExpertSource) -> dict[str, Vector]:
-        """Parameters of the user with slopes of all columns."""
-        out = dict(published)
-        for name, columns, size in (
-            ("coef", self.x, every.x.n_features),
-            ("gate_coef", self.z, every.z.n_features),
-        ):
-            slopes = published[name]
-            if slopes.shape[-1]:
-                out[name] = np.zeros((*slopes.shape[:-1], size))
-                out[name][..., columns] = slopes
-        return out
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How far one fit goes, and what its starts are drawn from."""
-
-    tol: float
-    max_sweeps: int
-    rng: np.random.RandomState
-    accelerate: str | None = "auto"
 
 
 def is_wide(source: ExpertSource, options: ExpertOptions) -> bool:
@@ -121,7 +73,19 @@ class WholeSpace:
         """Fit at one penalty, from the best of these starts on."""
         model = self._model(penalties)
         fit = run(model, self.source, starts, self.effort)
-        return Solution(model, self.source, fit, *self._columns, fit.params)
+        return self._solution(model, fit, Secants(model.kinks))
+
+    def follow(self, penalties: tuple[float, float], before: Solution) -> Solution:
+        """Fit at one penalty from the solution at another, with what that one has learned."""
+        model = self._model(penalties)
+        secants = before.secants.copy() if before.secants is not None else Secants(model.kinks)
+        effort = replace(self.effort, accelerate=secants)
+        sweep = RecallingSweep(model, self.source, before.fit)
+        fit = run(model, self.source, [before.fit.params], effort, sweep=sweep)
+        return self._solution(model, fit, secants)
+
+    def _solution(self, model: ExpertMixture, fit: Fit[ExpertParams], secants: Secants) -> Solution:
+        return Solution(model, self.source, fit, *self._columns, fit.params, secants)
 
     def _model(self, penalties: tuple[float, float]) -> ExpertMixture:
         return build_model(self.source, at(self.options, penalties), like=self._like)
@@ -186,6 +150,10 @@ class WideSpace:
         """Fit at one penalty, from the best of these starts on."""
         found = [self._grow(penalties, start) for start in starts]
         return max(found, key=lambda one: one.objective)
+
+    def follow(self, penalties: tuple[float, float], before: Solution) -> Solution:
+        """Fit at one penalty from the solution at another."""
+        return self.solve(penalties, [before.params])
 
     # -- working sets -----------------------------------------------------------------------------
 
@@ -302,27 +270,6 @@ class WideSpace:
             for square in (False, True)
         ]
         return np.asarray(np.max(found, axis=0))
-
-
-def run(
-    model: ExpertMixture, source: ExpertSource, starts: Sequence[ExpertParams], effort: Effort
-) -> Fit[ExpertParams]:
-    """Fit from given starts."""
-    return fit_experts(
-        model,
-        source,
-        0,
-        effort.rng,
-        starts=starts,
-        tol=effort.tol,
-        accelerate=effort.accelerate,
-        max_sweeps=effort.max_sweeps,
-    )
-
-
-def at(options: ExpertOptions, penalties: tuple[float, float]) -> ExpertOptions:
-    """Options with other penalties."""
-    return replace(options, expert_l1=penalties[0], gate_l1=penalties[1])
 
 
 def _spread(coef: Vector, columns: Columns, n_columns: int) -> Vector:

@@ -149,6 +149,11 @@ class ExpertMixture:
         cut = self.gate.n_packed
         return ExpertParams(self.gate.unpack(vector[:cut]), self.experts.unpack(vector[cut:]))
 
+    @cached_property
+    def kinks(self) -> NDArray[np.bool_]:
+        """Coordinates of `pack` whose penalty has a kink at zero."""
+        return np.concatenate([self.gate.kinks, self.experts.kinks])
+
     def diagnose(self, params: ExpertParams, stats: Stats) -> tuple[str, ...]:
         """Sentences about experts without rows, scales on the floor, what cannot be told apart."""
         return expert_words.sentences(self, params, stats)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, pi, sqrt
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from pyestim.engine.model import Infeasible
 from pyestim.engine.stats import Shape, Stats, Vector
+from pyestim.models import kernels
 from pyestim.models.covariance import Covariance
-from pyestim.models.expert_penalty import Penalty, descend, unpenalised
+from pyestim.models.expert_penalty import DESCENT_TOL, Penalty, descend, unpenalised
 from pyestim.models.gaussian import SMALLEST_WEIGHT
 from pyestim.models.monotone import solve_normal
 from pyestim.models.packing import n_packed, unpacked
@@ -161,6 +163,8 @@ class GaussianExperts:
         alive = stats["resp_sum"] > SMALLEST_WEIGHT
         if not alive.any():
             return params
+        if self._penalty.sparse and not self.share_scale:
+            return self._sparse(params, stats, alive)
         if not self._penalty.absent:
             return self._penalised(params, stats, alive)
         score = stats["expert_score"]
@@ -187,6 +191,43 @@ class GaussianExperts:
             values[~alive] = params.covariance.values[~alive]
         return GaussianExpertParams(coef, self.structure.finish(np.ascontiguousarray(values)))
 
+    def _sparse(
+        self, params: GaussianExpertParams, stats: Stats, alive: Mask
+    ) -> GaussianExpertParams:
+        """`_penalised` of experts with a scale each, all in one call."""
+        values, resp_sum = params.covariance.values, stats["resp_sum"]
+        some = slice(None) if alive.all() else alive
+        coef = params.coef[:, 0]
+        slopes, sigma = kernels.scaled_lasso_steps(
+            stats["expert_gram"][some],
+            stats["expert_score"][some, 0],
+            coef[some],
+            self._penalty.l1,
+            self._penalty.l2,
+            stats.number("weight_sum"),
+            DESCENT_TOL,
+            np.sqrt(values[some, 0, 0]),
+            stats["residual"][some, 0],
+            resp_sum[some],
+            self._floor,
+            MOST_ALTERNATIONS,
+            SCALE_TOL,
+        )
+        if some is alive:
+            coef, values = coef.copy(), values.copy()
+            coef[alive], values[alive, 0, 0] = slopes, sigma * sigma
+            covariance = self.structure.finish(values)
+        else:
+            coef, covariance = slopes, self._own_scales(sigma)
+        return GaussianExpertParams(np.ascontiguousarray(coef[:, None]), covariance)
+
+    def _own_scales(self, sigma: Vector) -> Covariance:
+        """Variances of experts with one output, ready for the kernels."""
+        variances = (sigma * sigma)[:, None, None]
+        if np.minimum.reduce(sigma) <= self._floor * (1.0 + 1e-9):
+            return self.structure.finish(variances)
+        return Covariance(variances, (1.0 / sigma)[:, None, None], -np.log(sigma))
+
     def _penalised(
         self, params: GaussianExpertParams, stats: Stats, alive: Mask
     ) -> GaussianExpertParams:
@@ -207,7 +248,7 @@ class GaussianExperts:
 
     def _alternate(self, problems: list[_Problem], sigma: float, count: float) -> float:
         """Improve the slopes of experts with one scale, and the scale, in turn."""
-        floor = sqrt(self.structure.reg_covar) * float(self.structure.floor_sd[0])
+        floor = self._floor
         for _ in range(MOST_ALTERNATIONS):
             before = sigma
             linear = square = 0.0
@@ -219,6 +260,11 @@ class GaussianExperts:
             if abs(sigma - before) <= SCALE_TOL * sigma:
                 break
         return sigma
+
+    @cached_property
+    def _floor(self) -> float:
+        """Least scale of one output."""
+        return sqrt(self.structure.reg_covar) * float(self.structure.floor_sd[0])
 
     # -- coordinates ----------------------------------------------------------------------------
 
@@ -234,6 +280,12 @@ class GaussianExperts:
         size = int(np.prod(shape))
         coef = vector[:size].reshape(shape).copy()
         return GaussianExpertParams(coef, self.structure.unpack(vector[size:]))
+
+    @property
+    def kinks(self) -> Mask:
+        """Coordinates whose penalty has a kink at zero."""
+        slopes = np.tile(self._penalty.l1 > 0.0, self.n_experts * self.n_linear)
+        return np.append(slopes, np.zeros(self.n_packed - len(slopes), dtype=bool))
 
     def permuted(self, params: GaussianExpertParams, order: Indices) -> GaussianExpertParams:
         """Return the experts in another order."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pyestim.engine.model import Infeasible
 from pyestim.engine.stats import Shape, Stats, Vector
 from pyestim.models.expert_penalty import Penalty, newton_step, unpenalised
-from pyestim.models.monotone import largest_change, largest_difference
-from pyestim.models.packing import n_packed, unpacked
+from pyestim.models.monotone import box, largest_change, largest_difference
+from pyestim.models.packing import n_packed
 
 Indices = NDArray[np.intp]
 
@@ -54,7 +54,7 @@ class LinearExperts:
     ) -> None:
         self.family, self.n_experts, self.n_predictors = family, n_experts, len(low)
         self.n_linear = n_classes - 1 if family == "multinomial" else 1
-        self.low, self.high = low, high
+        self._box = box(low, high)
         self._penalty = penalty or unpenalised(len(low))
         self._flat_penalty = self._penalty.repeated(self.n_linear)
         self._shape = (n_experts, self.n_linear, 1 + len(low))
@@ -107,7 +107,7 @@ class LinearExperts:
             new, _ = newton_step(
                 old.ravel(),
                 stats["expert_score"][k].ravel(),
-                unpacked(stats["expert_gram"][k]),
+                stats["expert_gram"][k],
                 self._flat_penalty,
                 weight,
                 self._reach,
@@ -118,8 +118,8 @@ class LinearExperts:
     def _reach(self, direction: Vector) -> float:
         if self.family == "multinomial":
             classes = direction.reshape(self.n_linear, -1)
-            return largest_difference(classes, self.low, self.high)
-        return largest_change(direction, self.low, self.high)
+            return largest_difference(classes, *self._box)
+        return largest_change(direction, *self._box)
 
     def pack(self, params: LinearParams) -> Vector:
         """Coefficients."""
@@ -130,6 +130,11 @@ class LinearExperts:
         if not np.isfinite(vector).all():
             raise Infeasible("coefficients are not finite")
         return LinearParams(vector.reshape(self._shape).copy())
+
+    @property
+    def kinks(self) -> NDArray[np.bool_]:
+        """Coordinates whose penalty has a kink at zero."""
+        return np.tile(self._flat_penalty.l1 > 0.0, self.n_experts)
 
     def permuted(self, params: LinearParams, order: Indices) -> LinearParams:
         """Return the experts in another order."""

@@ -12,6 +12,9 @@ from pyestim import _core
 from pyestim.data.source import Chunk
 from pyestim.engine.stats import Vector
 
+#: Passes of coordinate descent over the coordinates of one penalised step.
+MOST_EPOCHS = 2000
+
 
 def plain_rows(z: NDArray[Any], weight: Vector | None = None) -> Any:
     """Rows (m, d) that are read in the coordinates that they are in."""
@@ -227,7 +230,6 @@ def descend_gram(
     l1: Vector,
     l2: Vector,
     tol: float,
-    max_epochs: int,
 ) -> Vector:
     """Minimise ``b' gram b / 2 - linear' b + sum l1 |b| + l2 b^2 / 2`` from ``coef`` (B,) on."""
     beta = np.array(coef, dtype=np.float64)
@@ -241,7 +243,7 @@ def descend_gram(
         None,
         None,
         tol,
-        max_epochs,
+        MOST_EPOCHS,
     )
     return beta
 
@@ -260,3 +262,61 @@ def box_apply(
     and status (C,): 0, 1 not positive definite, 2 an empty box or a NaN.
     """
     return _core.native.box_moments(_core.context(), means, covariances, lower, upper)
+
+
+def lasso_steps(
+    gram: Vector, score: Vector, old: Vector, l1: Vector, l2: Vector, weight: float, tol: float
+) -> tuple[Vector, Vector]:
+    """Minimise ``d' gram d / 2 - score' d + weight (sum l1 |b| + l2 b^2 / 2)``, d = b - old (B, m).
+
+    Returns the minima (B, m), and (B, 2): ``score' d`` less the rise of the penalty, ``d' gram d``.
+    Gram matrices are packed lower triangles (B, m (m + 1) / 2).
+    """
+    coef, gain = np.empty(old.shape), np.empty((len(old), 2))
+    _core.native.lasso_steps(
+        _core.context(), gram, score, old, l1, l2, weight, tol, MOST_EPOCHS, coef, gain
+    )
+    return coef, gain
+
+
+def scaled_lasso_steps(
+    gram: Vector,
+    score: Vector,
+    old: Vector,
+    l1: Vector,
+    l2: Vector,
+    weight: float,
+    tol: float,
+    scale: Vector,
+    square: Vector,
+    count: Vector,
+    floor: float,
+    alternations: int,
+    scale_tol: float,
+) -> tuple[Vector, Vector]:
+    """Slopes (B, m) and scales (B,) of penalised least squares, improved in turn.
+
+    As `lasso_steps` with l1 times the scale, which solves ``count s^2 - weight (sum l1 |b|) s -
+    (squares + weight sum l2 b^2) = 0`` above the floor; ``square`` are the squares at ``old``.
+    """
+    coef, scale = np.empty(old.shape), scale.copy()
+    _core.native.lasso_steps(
+        _core.context(),
+        gram,
+        score,
+        old,
+        l1,
+        l2,
+        weight,
+        tol,
+        MOST_EPOCHS,
+        coef,
+        None,
+        scale,
+        square,
+        count,
+        floor,
+        alternations,
+        scale_tol,
+    )
+    return coef, scale

@@ -118,29 +118,28 @@ def _gain(t: float, gain: float, curve: float, reach: float) -> float:
     return gain * t - curve * (expm1(x) - x) / (reach * reach)
 
 
-def largest_change(direction: Vector, low: Vector, high: Vector) -> float:
-    """Bound ``|d_0 + d' x|`` over the box of the columns: direction is (1 + p,)."""
-    top, bottom = _range(direction, low, high)
-    return float(max(abs(top), abs(bottom)))
+def box(low: Vector, high: Vector) -> tuple[Vector, Vector]:
+    """Middle of a box with a one in front, and half of its widths with a zero: (1 + p,) each."""
+    middle, half = 0.5 * (low + high), 0.5 * (high - low)
+    return np.concatenate([[1.0], middle]), np.concatenate([[0.0], half])
 
 
-def largest_difference(directions: Vector, low: Vector, high: Vector) -> float:
-    """Bound the difference of two classes over the box; the last class does not change.
+def largest_change(direction: Vector, middle: Vector, half: Vector) -> float:
+    """Bound ``|d_0 + d' x|`` over a `box`: direction is (1 + p,)."""
+    return float(abs(direction @ middle) + np.abs(direction) @ half)
+
+
+def largest_difference(directions: Vector, middle: Vector, half: Vector) -> float:
+    """Bound the difference of two classes over a `box`; the last class does not change.
 
     Parameters
     ----------
     directions : ndarray of shape (K - 1, 1 + q)
-    low, high : ndarray of shape (q,)
+    middle, half : ndarray of shape (1 + q,)
     """
-    every = np.concatenate([directions, np.zeros((1, directions.shape[1]))])
-    return float(_range(every[:, None] - every, low, high)[0].max(initial=0.0))
-
-
-def _range(directions: Vector, low: Vector, high: Vector) -> tuple[Vector, Vector]:
-    slopes = directions[..., 1:]
-    ends = slopes * low, slopes * high
-    at_zero = directions[..., 0]
-    return (
-        at_zero + np.maximum(*ends).sum(axis=-1),
-        at_zero + np.minimum(*ends).sum(axis=-1),
-    )
+    largest = largest_change(directions[0], middle, half) if len(directions) else 0.0
+    if len(directions) > 1:
+        every = np.concatenate([directions, np.zeros((1, directions.shape[1]))])
+        pairs = every[:, None] - every
+        largest = float((pairs @ middle + np.abs(pairs) @ half).max())
+    return largest

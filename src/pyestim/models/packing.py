@@ -22,6 +22,16 @@ def unpacked(packed: Vector) -> Vector:
     return packed.take(_places(order), axis=-1)
 
 
+def packed(matrix: Vector) -> Vector:
+    """Inverse of `unpacked`, of one matrix."""
+    return matrix[_triangle(len(matrix))]
+
+
+@lru_cache(maxsize=16)
+def _triangle(order: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return np.tril_indices(order)
+
+
 @lru_cache(maxsize=16)
 def _places(order: int) -> NDArray[np.intp]:
     i, j = np.indices((order, order))
