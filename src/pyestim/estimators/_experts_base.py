@@ -282,9 +282,12 @@ class ExpertsBase(CallbackSupport, Estimator):
         self._publish_parameters(published)
         self.weights_ = stats["resp_sum"] / stats.number("weight_sum")
         self.n_parameters_ = self._count(model, params)
-        named = model.diagnose(fit.params, fit.stats)
-        others = tuple(line for line in fit.report.diagnosis if line not in named)
-        report = replace(fit.report, diagnosis=(*others, *model.diagnose(params, stats)))
+        report = fit.report
+        # Nothing new to say where nothing was wrong, unless another expert became the reference.
+        if report.diagnosis or not model.gate.sparse:
+            named = model.diagnose(fit.params, fit.stats)
+            others = tuple(line for line in report.diagnosis if line not in named)
+            report = replace(report, diagnosis=(*others, *model.diagnose(params, stats)))
         self.converged_ = report.converged
         self.n_iter_ = report.sweeps - 1
         self.lower_bound_ = fit.objective

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,8 @@ Space = WholeSpace | WideSpace
 ABOVE = 1e-4
 #: Penalties on the way from the largest one to a single fit.
 STEPS_TO_ONE = 8
+#: A fit whose objective per unit weight is this much below another's need not be exact.
+FAR = 1e-2
 
 
 def space_of(source: ExpertSource, options: ExpertOptions, effort: Effort) -> Space:
@@ -36,11 +39,11 @@ def grid(largest: float, n_penalties: int, eps: float) -> Vector:
 def solve_both_ways(
     space: Space, penalties: Sequence[Penalties], flat: ExpertParams, n_init: int
 ) -> list[Solution]:
-    """Fit along falling penalties and back; the better objective is kept at each.
+    """Fit along rising and along falling penalties; the better objective is kept at each.
 
-    The mixture without slopes is stationary at the largest penalty, and a path that leaves it may
-    stay in its basin. So a second one begins with many starts, at the smallest penalty (with many
-    columns: in the middle, where starts find something), and goes up from the smallest penalty.
+    The first begins with many starts, at the smallest penalty (with many columns: in the middle,
+    where starts find something). The second leaves the mixture without slopes, which is stationary
+    at the largest penalty; it may stay in that basin, or win where the starts found worse.
 
     Parameters
     ----------
@@ -52,32 +55,61 @@ def solve_both_ways(
     n_init : int
         Starts.
     """
-    down = _down(space, penalties, flat)
-    found, last = list(down), len(penalties) - 1
+    last = len(penalties) - 1
     middle = last // 2 if isinstance(space, WideSpace) else last
-    best = space.solve(penalties[middle], space.starts(penalties[middle], n_init))
-    for i in range(middle, last + 1):
-        # A start that loses to the mixture without slopes may win at smaller penalties.
-        best = best if i == middle else space.follow(penalties[i], best)
-        if _better(best, found[i], space):
-            found[i] = best
-    # All the way up: where both agree at one penalty, the first may have been in a worse basin
-    # above it. Not where the first has come down on one branch of maxima: going up it is the same.
-    for i in range(last, -1, -1):
-        if i < last:
-            below = found[i + 1]
-            same = below is down[i + 1] and below.on_branch
-            best = found[i] if same else space.follow(penalties[i], below)
-        if _better(best, found[i], space):
-            found[i] = best
+    rising = _from_starts(space, penalties, middle, n_init)
+    found = list(rising)
+    falling = _from_flat(space, penalties, flat, rising)
+    for i, one in enumerate(falling):
+        if _better(one, found[i], space):
+            found[i] = one
+    # Up from where the second won: above it the second may have been in a worse basin. Not where
+    # a fit upwards was made already, or would go back on the branch of maxima it came down on.
+    for i in range(last - 1, -1, -1):
+        below = found[i + 1]
+        risen = below is rising[i + 1] and i < middle
+        if not (risen or (below is falling[i + 1] and below.on_branch)):
+            best = space.follow(penalties[i], below)
+            found[i] = best if _better(best, found[i], space) else found[i]
     return found
 
 
-def _down(space: Space, penalties: Sequence[Penalties], flat: ExpertParams) -> list[Solution]:
-    """Each fit begins at the one before."""
+def _from_starts(
+    space: Space, penalties: Sequence[Penalties], first: int, n_init: int
+) -> list[Solution]:
+    """From many starts at one penalty, down to the smallest and up to the largest."""
+    begin = space.solve(penalties[first], space.starts(penalties[first], n_init))
+    below, above = [begin], [begin]
+    for one in penalties[first + 1 :]:
+        below.append(space.follow(one, below[-1]))
+    for one in penalties[:first][::-1]:
+        above.append(space.follow(one, above[-1]))
+    return above[::-1] + below[1:]
+
+
+def _from_flat(
+    space: Space, penalties: Sequence[Penalties], flat: ExpertParams, others: Sequence[Solution]
+) -> list[Solution]:
+    """Down from the mixture without slopes: roughly while others are far better, then with them."""
     found = [space.solve(penalties[0], [flat])]
+    for i in range(1, len(penalties)):
+        before, other = found[-1], others[i - 1]
+        if abs(before.objective - other.objective) <= space.effort.tol and other.on_branch:
+            found.append(others[i])
+            continue
+        far = before.objective < other.objective - FAR
+        one = space.follow(penalties[i], before, rough=far)
+        if far and one.objective > others[i].objective - FAR:
+            one = replace(space.follow(penalties[i], one), on_branch=False)
+        found.append(one)
+    return found
+
+
+def _down(space: Space, penalties: Sequence[Penalties], flat: ExpertParams) -> Solution:
+    """Each fit begins at the one before; the last one."""
+    found = space.solve(penalties[0], [flat])
     for one in penalties[1:]:
-        found.append(space.follow(one, found[-1]))
+        found = space.follow(one, found)
     return found
 
 
@@ -95,6 +127,6 @@ def fit_wide(source: ExpertSource, options: ExpertOptions, n_init: int, effort: 
     share = max(top / l1 for l1, top in zip(target, most, strict=True) if l1 > 0.0)
     steps = np.geomspace(max(share, 1.0), 1.0, STEPS_TO_ONE if share > 1.0 else 1)
     penalties = [(target[0] * step, target[1] * step) for step in steps]
-    from_flat = _down(space, penalties, largest.params)[-1]
+    from_flat = _down(space, penalties, largest.params)
     started = space.solve(target, space.starts(target, n_init))
     return started if _better(started, from_flat, space) else from_flat

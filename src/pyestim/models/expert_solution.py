@@ -35,6 +35,8 @@ class Solution:
         Of all columns, in working coordinates.
     secants : Secants, optional
         What the fit has learned of its steps.
+    on_branch : bool
+        Whether a fit back from here, to where this one began, would end there.
     """
 
     model: ExpertMixture
@@ -44,11 +46,7 @@ class Solution:
     z: Columns
     params: ExpertParams
     secants: Secants | None = None
-
-    @property
-    def on_branch(self) -> bool:
-        """Whether a fit back from here, to where this one began, would end there."""
-        return self.secants is not None and self.secants.on_branch
+    on_branch: bool = False
 
     @property
     def objective(self) -> float:

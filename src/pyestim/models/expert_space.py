@@ -39,6 +39,8 @@ WIDE = 2000
 GRADIENT_SLACK = 1e-3
 #: Columns that join at once, and rounds in which they may.
 LEAST_JOINING, MOST_ROUNDS = 20, 50
+#: Tolerance of a fit that need not be exact.
+ROUGH_TOL = 1e-3
 #: Share of the penalty under which starts are looked for, lest they lose what few columns tell.
 START_SHARE = 0.1
 #: Columns on which starts are looked for where there are many.
@@ -75,17 +77,22 @@ class WholeSpace:
         fit = run(model, self.source, starts, self.effort)
         return self._solution(model, fit, Secants(model.kinks))
 
-    def follow(self, penalties: tuple[float, float], before: Solution) -> Solution:
+    def follow(
+        self, penalties: tuple[float, float], before: Solution, *, rough: bool = False
+    ) -> Solution:
         """Fit at one penalty from the solution at another, with what that one has learned."""
         model = self._model(penalties)
         secants = before.secants.copy() if before.secants is not None else Secants(model.kinks)
-        effort = replace(self.effort, accelerate=secants)
+        tol = max(self.effort.tol, ROUGH_TOL) if rough else self.effort.tol
+        effort = replace(self.effort, accelerate=secants, tol=tol)
         sweep = RecallingSweep(model, self.source, before.fit)
         fit = run(model, self.source, [before.fit.params], effort, sweep=sweep)
         return self._solution(model, fit, secants)
 
     def _solution(self, model: ExpertMixture, fit: Fit[ExpertParams], secants: Secants) -> Solution:
-        return Solution(model, self.source, fit, *self._columns, fit.params, secants)
+        return Solution(
+            model, self.source, fit, *self._columns, fit.params, secants, secants.on_branch
+        )
 
     def _model(self, penalties: tuple[float, float]) -> ExpertMixture:
         return build_model(self.source, at(self.options, penalties), like=self._like)
@@ -151,8 +158,10 @@ class WideSpace:
         found = [self._grow(penalties, start) for start in starts]
         return max(found, key=lambda one: one.objective)
 
-    def follow(self, penalties: tuple[float, float], before: Solution) -> Solution:
-        """Fit at one penalty from the solution at another."""
+    def follow(
+        self, penalties: tuple[float, float], before: Solution, *, rough: bool = False
+    ) -> Solution:
+        """Fit at one penalty from the solution at another; what it gains by less is no saving."""
         return self.solve(penalties, [before.params])
 
     # -- working sets -----------------------------------------------------------------------------

@@ -296,7 +296,8 @@ class GaussianExperts:
     def on_floor(self, params: GaussianExpertParams) -> Mask:
         """Experts whose residual covariance sits on the floor: (K,) of bool."""
         outer = np.multiply.outer(self.structure.floor_sd, self.structure.floor_sd)
-        least = np.linalg.eigvalsh(self.covariances(params) / outer)[:, 0]
+        scaled = self.covariances(params) / outer
+        least = scaled[:, 0, 0] if self.n_linear == 1 else np.linalg.eigvalsh(scaled)[:, 0]
         return np.asarray(least <= self.structure.reg_covar * (1.0 + 1e-6))
 
 
