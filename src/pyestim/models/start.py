@@ -171,7 +171,7 @@ def _distinct(n: int, size: int, rng: np.random.RandomState) -> NDArray[np.intp]
     return np.array(list(found)[:size])
 
 
-class _Sample:
+class Sample:
     """Rows in working coordinates as a source of their own.
 
     Parameters
@@ -193,14 +193,14 @@ class _Sample:
         yield self._chunk
 
 
-def _sample(n_clusters: int, source: ArraySource) -> _Sample:
+def _sample(n_clusters: int, source: ArraySource) -> Sample:
     wanted = max(SAMPLE_ROWS, SAMPLE_ROWS_PER_PARAMETER * n_clusters * source.n_features)
     z, weight = source.take(source.spread_indices(wanted))
-    return _Sample(z, None if source.sample_weight is None else weight)
+    return Sample(z, None if source.sample_weight is None else weight)
 
 
 def plusplus_centres(
-    n_clusters: int, sample: _Sample, n_init: int, rng: np.random.RandomState
+    n_clusters: int, sample: Sample, n_init: int, rng: np.random.RandomState
 ) -> Vector:
     """Centres by greedy k-means++ on a sample: (n_init, K, d)."""
     n_trials = 2 + int(np.log(n_clusters))

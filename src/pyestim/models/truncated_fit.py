@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from pyestim.engine.drive import Fit, Progress, maximise
-from pyestim.engine.model import Infeasible
+from pyestim.engine.model import Capability, Infeasible
 from pyestim.engine.report import Outcome, Report
 from pyestim.engine.stats import Stats, Vector
 from pyestim.engine.stop import Stop, rounding_floor
 from pyestim.engine.sweep import LocalSweep
 from pyestim.models.mixture import MixtureParams
+from pyestim.models.start import Sample
 from pyestim.models.truncated import TruncatedMixture
 from pyestim.models.truncated_score import condition, gradient, hessian, tangent
 
@@ -27,12 +29,16 @@ from pyestim.models.truncated_score import condition, gradient, hessian, tangent
 ROUGH_TOL = 1e-4
 #: Most coordinates for which the second derivative is formed: it costs twice as many evaluations.
 MOST_COORDINATES = 40
-#: Newton steps, and how often one of them is halved.
-MOST_STEPS, MOST_HALVINGS = 50, 8
-#: A step that leaves more than this share of the gain that was to come asks for a new matrix.
-GOOD_SHARE = 0.1
-#: Curvatures below this share of the largest one are no better than rounding.
-FLATTEST = 1e-10
+#: How often a Newton step is halved.
+MOST_HALVINGS = 8
+#: A curvature along a step below this share of the expected one teaches nothing.
+FLATTEST = 1e-3
+#: Plain steps before the first Newton step, the start included: the beginning chooses the optimum.
+WARM_SWEEPS = 12
+#: Where there are so many times as many rows as these, the maximum of a sample comes first.
+LARGE, SAMPLE_ROWS = 4, 8192
+#: The gain that a sample leaves is far below what its maximum loses over all rows.
+SAMPLE_TOL = 1e-6
 #: Longest step in a coordinate: a factor e^2 of a weight or a standard deviation.
 LONGEST = 2.0
 
@@ -82,11 +88,32 @@ def fit_truncated(
     options: Options,
 ) -> TruncatedFit:
     """Maximise the likelihood from every start and return the best parameters."""
-    newton = _suits(model) and options.accelerate == "auto"
-    tol = max(options.tol, ROUGH_TOL) if newton else options.tol
-    fit = _climb(model, sweep, starts, tol, options.max_sweeps, options)
-    if not newton or fit.report.outcome is Outcome.INTERRUPTED or options.max_sweeps <= 1:
+    if not _suits(model) or options.accelerate != "auto" or options.max_sweeps <= 1:
+        fit = _climb(model, sweep, starts, options.tol, options.max_sweeps, options)
         return TruncatedFit(fit, _condition_at(model, sweep, fit))
+    source: Any = sweep.source
+    if source.n_effective >= LARGE * SAMPLE_ROWS and not model.supports & {Capability.REPAIR}:
+        # The maximum of a sample is within a few standard errors of a tenth of the rows.
+        rows, weight = source.take(source.spread_indices(SAMPLE_ROWS))
+        sample = LocalSweep(model, Sample(rows, weight))
+        apart = replace(options, tol=max(options.tol, SAMPLE_TOL), progress=None)
+        starts = _from_all(model, sample, starts, apart, WARM_SWEEPS).fit.all_params
+        return _from_all(model, sweep, starts, options, 1)
+    return _from_all(model, sweep, starts, options, WARM_SWEEPS)
+
+
+def _from_all(
+    model: TruncatedMixture,
+    sweep: LocalSweep[MixtureParams],
+    starts: Sequence[MixtureParams],
+    options: Options,
+    n_warm: int,
+) -> TruncatedFit:
+    """Some plain steps from every start, then Newton's method from each of them."""
+    warm = min(n_warm, options.max_sweeps)
+    fit = _climb(model, sweep, starts, options.tol, warm, replace(options, accelerate=None))
+    if fit.report.outcome in (Outcome.INTERRUPTED, Outcome.NOT_FINITE):
+        return TruncatedFit(fit, float("nan"))
     polished = [
         _polished(model, sweep, params, report, options)
         for params, report in zip(fit.all_params, fit.all_reports, strict=True)
@@ -145,23 +172,30 @@ def _polished(
     report: Report,
     options: Options,
 ) -> TruncatedFit:
-    """Newton steps from a rough maximum; plain ones again where they do not help."""
-    newton = _Newton(model, sweep, params, options, report)
-    outcome = newton.run()
-    fit = newton.result(outcome)
-    if outcome is not None:
-        return TruncatedFit(fit, newton.condition)
-    left = options.max_sweeps - newton.sweeps
-    again = _climb(model, sweep, [newton.params], options.tol, max(left, 2), options)
-    told = replace(
-        again.report,
-        trace=(*fit.report.trace, *again.report.trace),
-        sweeps=fit.report.sweeps + again.report.sweeps,
-        seconds=fit.report.seconds + again.report.seconds,
-        accepted=fit.report.accepted + again.report.accepted,
-        rejected=fit.report.rejected + again.report.rejected,
+    """Newton steps; accelerated EM steps where they do not help, and Newton steps again."""
+    for tol in (max(options.tol, ROUGH_TOL), options.tol):
+        newton = _Newton(model, sweep, params, options, report)
+        outcome = newton.run()
+        fit = newton.result(outcome)
+        if outcome is not None:
+            return TruncatedFit(fit, newton.condition)
+        left = max(options.max_sweeps - newton.sweeps, 2)
+        again = _climb(model, sweep, [newton.params], tol, left, options)
+        params, report = again.params, _joined(fit.report, again.report)
+    return TruncatedFit(replace(again, report=report), _condition_at(model, sweep, again))
+
+
+def _joined(first: Report, then: Report) -> Report:
+    """One account of two phases."""
+    return replace(
+        then,
+        trace=(*first.trace, *then.trace),
+        sweeps=first.sweeps + then.sweeps,
+        seconds=first.seconds + then.seconds,
+        accepted=first.accepted + then.accepted,
+        rejected=first.rejected + then.rejected,
+        events=(*first.events, *then.events),
     )
-    return TruncatedFit(replace(again, report=told), _condition_at(model, sweep, again))
 
 
 class _Newton:
@@ -182,30 +216,25 @@ class _Newton:
         self.accepted = self.rejected = 0
         self.remaining = float("inf")
         self.condition = float("inf")
-        self.definite = False
         self.began = perf_counter()
         self._take(params, *self._evaluated(params))
 
     def run(self) -> Outcome | None:
         """Step until the gain that is to come is below the tolerance; None where that fails."""
+        if not (isfinite(self.objective) and self._look()):
+            return None
         while self.sweeps < self.options.max_sweeps:
-            if not self._look():
-                return None
-            moved = False
-            for _ in range(MOST_STEPS):
-                step, gain = self._step()
-                before, self.remaining = self.remaining, gain
-                floor = rounding_floor(self.objective, self.sweep.eps)
-                if gain < max(self.options.tol, floor):
-                    if self.definite and gain > floor:
-                        self._move(step)  # it is there: the parameters gain more than the objective
-                    return Outcome.CONVERGED if self.definite else None
-                if moved and gain > GOOD_SHARE * before:
-                    break
-                if not self._move(step):
-                    break
-                moved = True
-            if not moved:
+            step, self.remaining = self._step()
+            floor = rounding_floor(self.objective, self.sweep.eps)
+            if self.remaining < max(self.options.tol, floor):
+                if self.concave:
+                    if self.remaining > floor:
+                        self._move(step)  # parameters gain more than the objective
+                    return Outcome.CONVERGED
+                if not self._is_concave():
+                    return None
+                continue  # the matrix was made up, and is the true one now
+            if not self._move(step):
                 return None
         return Outcome.MAX_SWEEPS
 
@@ -239,28 +268,32 @@ class _Newton:
         self.slope = gradient(self.model, params, stats) @ self.ways
 
     def _look(self) -> bool:
-        """Form the second derivative here; False where that is not possible."""
+        """Form the second derivative here; False where there is none."""
         try:
-            matrix = -hessian(self.model, self.sweep, self.params)
+            matrix = -hessian(self.model, self.sweep, self.params, self.slope)
             self.sweeps += 1
-            values, self.axes = np.linalg.eigh(matrix)
+            values, axes = np.linalg.eigh(matrix)
         except (Infeasible, np.linalg.LinAlgError):
             return False
         self.condition = condition(matrix)
-        self.definite = bool(values[0] > 0.0)
-        # Uphill also where the objective is not concave.
-        self.values = np.maximum(np.abs(values), FLATTEST * np.abs(values).max())
-        return bool(self.values[-1] > 0.0)
+        self.concave = bool(values[0] > 0.0)
+        if not self.concave:  # uphill all the same
+            least = FLATTEST * float(np.abs(values).max())
+            matrix = (axes * np.maximum(np.abs(values), least)) @ axes.T
+        self.matrix = np.asarray(matrix)
+        return bool(self.matrix.any())
+
+    def _is_concave(self) -> bool:
+        return self._look() and self.concave
 
     def _step(self) -> tuple[Vector, float]:
         """Newton step and the gain per unit weight that it promises."""
-        along = self.axes.T @ self.slope
-        step = self.axes @ (along / self.values)
-        return step, float(0.5 * step @ self.slope / self.sweep.weight_sum)
+        step = np.linalg.solve(self.matrix, self.slope)
+        return np.asarray(step), float(0.5 * step @ self.slope / self.sweep.weight_sum)
 
     def _move(self, step: Vector) -> bool:
-        """Go along the step as far as the objective rises."""
-        here = self.model.pack(self.params)
+        """Go along the step as far as the objective rises, and learn from the new gradient."""
+        here, before = self.model.pack(self.params), self.slope
         step = step * min(1.0, LONGEST / max(float(np.abs(step).max()), 1e-300))
         for _ in range(MOST_HALVINGS):
             try:
@@ -269,9 +302,20 @@ class _Newton:
                 if isfinite(value) and value > self.objective:
                     self.accepted += 1
                     self._take(params, stats, value)
+                    self._learn(step, before - self.slope)
                     return True
             except Infeasible:
                 pass
             self.rejected += 1
             step = 0.5 * step
         return False
+
+    def _learn(self, step: Vector, change: Vector) -> None:
+        """BFGS update: the matrix takes this step to this change of the gradient."""
+        along = float(change @ step)
+        image = self.matrix @ step
+        size = float(step @ image)
+        if along > FLATTEST * size > 0.0:
+            self.matrix = (
+                self.matrix + np.outer(change, change) / along - np.outer(image, image) / size
+            )
