@@ -16,7 +16,7 @@ HERE = Path(__file__).parent / "reference"
 
 
 def truncated_cases():
-    for kind in ("mix", "one"):
+    for kind in ("mix", "one", "box"):
         for path in sorted((HERE / "censored").glob(f"{kind}_*.json")):
             file = json.loads(path.read_text())
             for case in file["cases"]:
@@ -100,4 +100,4 @@ def test_fit_reaches_the_recorded_optimum(file, case):
 
 
 def test_every_truncated_case_is_run():
-    assert len(CASES) == 9
+    assert len(CASES) == 12
