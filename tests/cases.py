@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import chain_cases
+import cut_cases
 import expert_cases
 import numpy as np
 
@@ -225,4 +226,4 @@ CASES = [
     gaussian_case(kind, weighted, dtype)
     for kind, weighted, dtype in product(TYPES, (False, True), ("float64", "float32"))
 ]
-CASES += chain_cases.CASES + expert_cases.CASES
+CASES += chain_cases.CASES + expert_cases.CASES + cut_cases.CASES
