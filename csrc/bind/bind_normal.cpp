@@ -78,7 +78,7 @@ void bind_normal(py::module_& module) {
   module.def(
       "box_moments", &box_moments, arg("ctx"), arg("means"), arg("covariances"), arg("lower"), arg("upper"),
       "Log-probabilities, means, covariances and relative errors of normal laws inside boxes, and a status for each: "
-      "0, 1 not positive definite, 2 empty or not a number.");
+      "0, 1 not positive definite, 2 empty or not a number, 3 too far away.");
 }
 
 }  // namespace pyestim::bind

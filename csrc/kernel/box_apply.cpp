@@ -20,6 +20,8 @@ namespace {
 #include "math/normal_lattice.hpp"
 #include "math/normal_plane.hpp"
 //
+#include "math/normal_space.hpp"
+//
 #include "math/normal_box.hpp"
 
 int64_t scratch_bytes(const void* job) {

@@ -31,7 +31,7 @@ struct BoxJob {
   double* inside;             // (C, d)
   double* inside_cov;         // (C, d, d)
   double* error;              // (C,) estimated relative error of the probability
-  int64_t* status;            // (C,) 0, 1 not positive definite, 2 empty or not a number
+  int64_t* status;            // (C,) 0, 1 not positive definite, 2 empty or not a number, 3 too far away for doubles
 };
 
 constexpr int64_t most_box_columns = 1000;

@@ -1,10 +1,10 @@
 // A normal law inside a box with sides along the axes: log-probability, mean and covariance of what is inside.
 //
-// Include inside the namespace of the instruction level, after normal_plane.hpp and normal_lattice.hpp.
+// Include inside the namespace of the instruction level, after normal_space.hpp and normal_lattice.hpp.
 //
 // Coordinates without limits follow from the others by regression, so only limited ones are integrated: one or
-// uncorrelated ones by normal_interval, two by rectangle_moments, more on the lattice.  No limits at all: the law as it
-// came, bit for bit.
+// uncorrelated ones by normal_interval, two or three by quadrature, more on the lattice.  No limits at all: the law as
+// it came, bit for bit.
 #pragma once
 
 struct NormalBox {
@@ -19,10 +19,15 @@ struct BoxMoments {
   double* log_prob;
   double* mean;        // (d,)
   double* covariance;  // (d, d) about that mean
-  double* error;       // estimated relative error of the probability; 0 up to two limited correlated coordinates
+  double* error;       // estimated relative error of the probability; 0 up to three limited coordinates
 };
 
-enum class BoxStatus : int { ok = 0, not_positive_definite = 1, empty = 2 };  // empty, or an end that is NaN
+enum class BoxStatus : int {
+  ok = 0,
+  not_positive_definite = 1,
+  empty = 2,
+  beyond = 3
+};  // empty, or a number that is none; beyond: too far away for doubles
 
 // Doubles of scratch.
 PYESTIM_INLINE int64_t box_work(int d) { return 4 * int64_t(d) * d + 6 * int64_t(d) + lattice_work(d); }
@@ -77,12 +82,13 @@ inline BoxStatus standardise_box(const NormalBox& box, BoxWork& k) {
     const int at = int(k.order[i]);
     const double variance = box.covariance[int64_t(at) * (d + 1)];
     if (!(variance > 0 && variance < __builtin_huge_val())) return BoxStatus::not_positive_definite;
+    if (!(box.mean[at] > -__builtin_huge_val() && box.mean[at] < __builtin_huge_val())) return BoxStatus::empty;
     k.sd[i] = sqrt_number(variance);
     if (i >= k.m) continue;
     k.a[i] = (box.lower[at] - box.mean[at]) / k.sd[i];
     k.b[i] = (box.upper[at] - box.mean[at]) / k.sd[i];
     k.width[i] = (box.upper[at] - box.lower[at]) / k.sd[i];
-    if (!(k.a[i] <= k.b[i])) return BoxStatus::empty;  // a mean that is NaN or infinite
+    if (!(k.a[i] <= k.b[i])) return BoxStatus::empty;
   }
   for (int i = 0; i < d; ++i) {
     for (int j = 0; j <= i; ++j) {
@@ -138,15 +144,72 @@ inline double inside_plane(const BoxWork& k, int d) {
   return plane.log_prob;
 }
 
+// Three limited coordinates, corr (d, d) of the ordered ones; the outer one has the smallest largest correlation.
+inline double inside_space(const BoxWork& k, int d) {
+  int outer = 0;
+  double least = 2;
+  for (int i = 0; i < 3; ++i) {
+    const double one = k.corr[i * d + (i + 1) % 3], two = k.corr[i * d + (i + 2) % 3];
+    const double largest = larger(larger(one, -one), larger(two, -two));
+    if (largest < least) {
+      least = largest;
+      outer = i;
+    }
+  }
+  const int at[3] = {outer, (outer + 1) % 3, (outer + 2) % 3};
+  SpaceBox box{};
+  box.a = k.a[outer];
+  box.b = k.b[outer];
+  for (int i = 0; i < 2; ++i) {
+    box.lower[i] = k.a[at[i + 1]];
+    box.upper[i] = k.b[at[i + 1]];
+    box.width[i] = k.width[at[i + 1]];
+    box.rho[i] = k.corr[outer * d + at[i + 1]];
+    box.s[i] = sqrt_number((1 - box.rho[i]) * (1 + box.rho[i]));
+  }
+  box.inner = (k.corr[at[1] * d + at[2]] - box.rho[0] * box.rho[1]) / (box.s[0] * box.s[1]);
+  box.inner_s = k.factor[0] * k.factor[d + 1] * k.factor[2 * d + 2] / (box.s[0] * box.s[1]);  // det^(1/2)
+  double mean[3], covariance[9];
+  const double log_prob = space_moments(box, mean, covariance);
+  for (int i = 0; i < 3; ++i) {
+    k.inside[at[i]] = mean[i];
+    for (int j = 0; j < 3; ++j) k.inside_cov[3 * at[i] + at[j]] = covariance[3 * i + j];
+  }
+  return log_prob;
+}
+
 inline double inside_limited(const BoxWork& k, int d, double& error) {
   error = 0;
   if (uncorrelated(k.corr, k.m, d)) return inside_product(k);
   if (k.m == 2) return inside_plane(k, d);
+  if (k.m == 3) return inside_space(k, d);
   for (int i = 0; i < k.m; ++i) {
     for (int j = 0; j < k.m; ++j) k.limited[i * k.m + j] = k.corr[i * d + j];
   }
   const LatticeBox lattice = {k.m, k.a, k.b, k.width, k.limited, k.inside, k.inside_cov};
   return lattice_moments_of(lattice, k.rest, error);
+}
+
+// Where a box is as narrow as the rounding of its ends, differences of moments have no digits: no variance is below the
+// smallest number, no covariance is more than the variances allow.
+inline void mend_covariance(const BoxWork& k) {
+  const int m = k.m;
+  for (int i = 0; i < m; ++i) {
+    double& variance = k.inside_cov[i * (m + 1)];
+    variance = larger(variance, IntervalLimits::smallest);
+    for (int j = 0; j < i; ++j) {
+      const double most = sqrt_number(variance) * sqrt_number(k.inside_cov[j * (m + 1)]);
+      double& one = k.inside_cov[i * m + j];
+      one = k.inside_cov[j * m + i] = larger(-most, smaller(one, most));
+    }
+  }
+}
+
+inline bool finite_box(const BoxMoments& out, int d) {
+  double sum = 0 * *out.log_prob;  // NaN if one of them is infinite or NaN
+  for (int i = 0; i < d; ++i) sum += 0 * out.mean[i];
+  for (int64_t i = 0; i < int64_t(d) * d; ++i) sum += 0 * out.covariance[i];
+  return sum == 0;
 }
 
 // Rows m .. d of the factor become regressions of the other coordinates on the limited ones: B L = F.
@@ -213,9 +276,9 @@ inline BoxStatus normal_box(const NormalBox& box, double* work, const BoxMoments
     return BoxStatus::ok;
   }
   *out.log_prob = inside_limited(k, d, *out.error);
-  if (!(*out.log_prob <= 0) && !(*out.log_prob < 1e-3)) return BoxStatus::not_positive_definite;
-  *out.log_prob = smaller(*out.log_prob, 0);
+  *out.log_prob = smaller(0, *out.log_prob);  // NaN stays
+  mend_covariance(k);
   regress_box(k, d);
   expand_box(box, k, out);
-  return BoxStatus::ok;
+  return finite_box(out, d) ? BoxStatus::ok : BoxStatus::beyond;
 }

@@ -212,10 +212,15 @@ def _check_status(status: NDArray[np.int64], flat: list[Vector], lead: Shape) ->
         return
     mean, cov, lower, upper = flat
     i = int(np.argmax(status != 0))
-    at = f" of box {tuple(int(j) for j in np.unravel_index(i, lead))}" if lead else ""
+    at = f" at {tuple(int(j) for j in np.unravel_index(i, lead))}" if lead else ""
     if status[i] == 1:
         raise ValueError(
             f"box_moments: covariance{at} must be positive definite, got {cov[i].tolist()}."
+        )
+    if status[i] == 3:
+        raise ValueError(
+            f"box_moments: the box{at} from {lower[i].tolist()} to {upper[i].tolist()} must be "
+            f"within some 1e100 standard deviations of the mean {mean[i].tolist()}."
         )
     _check_limits(f"box_moments{at}", lower[i], upper[i])
     raise ValueError(f"box_moments: mean{at} must be finite, got {mean[i].tolist()}.")
