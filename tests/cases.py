@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+import cell_cases
 import chain_cases
 import cut_cases
 import expert_cases
@@ -226,4 +227,4 @@ CASES = [
     gaussian_case(kind, weighted, dtype)
     for kind, weighted, dtype in product(TYPES, (False, True), ("float64", "float32"))
 ]
-CASES += chain_cases.CASES + expert_cases.CASES + cut_cases.CASES
+CASES += chain_cases.CASES + expert_cases.CASES + cut_cases.CASES + cell_cases.CASES

@@ -15,10 +15,10 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from pyestim import GaussianMixture, TruncatedGaussianMixture
+from pyestim import CensoredGaussianMixture, GaussianMixture, TruncatedGaussianMixture
 
 
-@parametrize_with_checks([GaussianMixture(), TruncatedGaussianMixture()])
+@parametrize_with_checks([GaussianMixture(), TruncatedGaussianMixture(), CensoredGaussianMixture()])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

@@ -8,6 +8,7 @@ namespace pyestim::bind {
 void bind_context(pybind11::module_& module);
 void bind_rows(pybind11::module_& module);
 void bind_mixture(pybind11::module_& module);
+void bind_cells(pybind11::module_& module);
 void bind_experts(pybind11::module_& module);
 void bind_kmeans(pybind11::module_& module);
 void bind_chain(pybind11::module_& module);

@@ -3,19 +3,19 @@
 
 #include "bind/bind.hpp"
 #include "bind/elsewhere.hpp"
+#include "bind/factors.hpp"
 #include "bind/names.hpp"
 #include "bind/rows.hpp"
 #include "bind/run.hpp"
 
 namespace pyestim::bind {
-namespace {
 
-constexpr Name<Family> families[] = {
-    {"full", Family::full}, {"tied", Family::tied}, {"diag", Family::diag}, {"spherical", Family::spherical}};
-constexpr Name<Source> sources[] = {
-    {"nearest", Source::nearest}, {"labels", Source::labels}, {"given", Source::given}, {"random", Source::random}};
+Family family_of(const char* function, const std::string& name) {
+  static constexpr Name<Family> families[] = {
+      {"full", Family::full}, {"tied", Family::tied}, {"diag", Family::diag}, {"spherical", Family::spherical}};
+  return parse(name, {function, "family"}, families);
+}
 
-// Factors of one candidate: the place to tell the shape of a new family.
 Shape factor_shape(Family family, int64_t k, int64_t d) {
   switch (family) {
     case Family::full:
@@ -29,6 +29,11 @@ Shape factor_shape(Family family, int64_t k, int64_t d) {
   }
   return {};
 }
+
+namespace {
+
+constexpr Name<Source> sources[] = {
+    {"nearest", Source::nearest}, {"labels", Source::labels}, {"given", Source::given}, {"random", Source::random}};
 
 struct Counts {
   int64_t candidates, components;
@@ -50,7 +55,7 @@ void mixture_sweep(Context& context, const Rows& rows, int64_t start, int64_t st
   const auto [c, k] = counts_of(function, means);
   MixtureJob job{};
   job.rows = rows.view();
-  job.family = parse(family, {function, "family"}, families);
+  job.family = family_of(function, family);
   job.n_candidates = static_cast<int32_t>(c);
   job.n_components = static_cast<int32_t>(k);
   job.log_offset = input<double>(log_offset, {function, "log_offset"}, {c, k});
@@ -71,7 +76,7 @@ void mixture_rows(Context& context, const Rows& rows, int64_t start, int64_t sto
   const int64_t k = extent(means, {function, "means"}, 2, 0), m = stop - start;
   MixtureRowsJob job{};
   job.mixture.rows = rows.view();
-  job.mixture.family = parse(family, {function, "family"}, families);
+  job.mixture.family = family_of(function, family);
   job.mixture.n_candidates = 1;
   job.mixture.n_components = static_cast<int32_t>(k);
   const int64_t d = job.mixture.rows.d;
@@ -96,7 +101,7 @@ void assign_sweep(Context& context, const Rows& rows, int64_t start, int64_t sto
   const auto [c, k] = counts_of(function, means);
   AssignJob job{};
   job.rows = rows.view();
-  job.family = parse(family, {function, "family"}, families);
+  job.family = family_of(function, family);
   job.source = parse(source, {function, "source"}, sources);
   job.n_candidates = static_cast<int32_t>(c);
   job.n_components = static_cast<int32_t>(k);

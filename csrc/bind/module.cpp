@@ -42,6 +42,7 @@ PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
   bind_context(module);
   bind_rows(module);
   bind_mixture(module);
+  bind_cells(module);
   bind_experts(module);
   bind_kmeans(module);
   bind_chain(module);

@@ -37,6 +37,8 @@ namespace {
 #include "gate/constant.hpp"
 //
 #include "kernel/elsewhere.hpp"
+#include "kernel/mixture_sizes.hpp"
+//
 #include "kernel/mixture_frame.hpp"
 //
 #include "kernel/mixture_assign.hpp"

@@ -83,3 +83,13 @@ PYESTIM_INLINE double sum_of(const T* x, int padded) {
   for (int a = 1; a < u; ++a) sum[0] += sum[a];
   return double(reduce_add(sum[0]));
 }
+
+// The component with the largest of resp (K, rows), the first of equals.
+template <class T>
+int most_likely(const T* resp, int n_components) {
+  int best = 0;
+  for (int k = 1; k < n_components; ++k) {
+    if (resp[int64_t(k) * Tile<T>::stride] > resp[int64_t(best) * Tile<T>::stride]) best = k;
+  }
+  return best;
+}

@@ -1,7 +1,7 @@
 // What the mixture, assign and per-row sweeps share: layout of the packed parameters and of the scratch, and the walk
 // over the blocks of a leaf.
 //
-// Include inside the namespace of the level, after kernel/mixture.hpp, gate/constant.hpp and the components.
+// Include inside the namespace of the level, after kernel/mixture_sizes.hpp, gate/constant.hpp and the components.
 #pragma once
 
 // One line per component.
@@ -10,43 +10,6 @@ const ComponentOps<T>& ops_of(Family family) {
   static constexpr ComponentOps<T> table[] = {GaussianFull<T>::ops, GaussianTied<T>::ops, GaussianDiag<T>::ops,
                                               GaussianSpherical<T>::ops};
   return table[int(family)];
-}
-
-PYESTIM_INLINE int64_t second_size(Family family, Shape shape) {
-  switch (family) {
-    case Family::full:
-      return shape.n_components * shape.triangle();
-    case Family::tied:
-      return shape.triangle();
-    case Family::diag:
-      return int64_t(shape.n_components) * shape.d;
-    default:
-      return shape.n_components;
-  }
-}
-
-PYESTIM_INLINE int64_t stats_size(Family family, Shape shape) {
-  return 2 + shape.n_components + int64_t(shape.n_components) * shape.d + second_size(family, shape);
-}
-
-PYESTIM_INLINE int64_t factor_size(Family family, Shape shape) {
-  switch (family) {
-    case Family::full:
-      return int64_t(shape.n_components) * shape.d * shape.d;
-    case Family::tied:
-      return int64_t(shape.d) * shape.d;
-    case Family::diag:
-      return int64_t(shape.n_components) * shape.d;
-    default:
-      return shape.n_components;
-  }
-}
-
-// Windows of one statistics vector behind log_likelihood and weight_sum.
-PYESTIM_INLINE Moments moments_of(double* stats, Shape shape) {
-  double* resp_sum = stats + 2;
-  double* first = resp_sum + shape.n_components;
-  return {resp_sum, first, first + int64_t(shape.n_components) * shape.d};
 }
 
 // Numbers that float32 can hold and square.
@@ -228,8 +191,6 @@ PYESTIM_INLINE void pack_both(const MixtureParameters& m, bool accurate, void* p
   *p.has_narrow = in_float32(m.rows, accurate) && parameters_fit_float32(m);
   if (p.use_float32()) pack_mixture(m, p.narrow);
 }
-
-PYESTIM_INLINE Shape shape_of(const MixtureJob& job) { return {job.n_components, job.rows.d}; }
 
 PYESTIM_INLINE MixtureParameters parameters_of(const MixtureJob& job) {
   return {job.rows, job.family, shape_of(job), job.n_candidates, job.log_offset, job.means, job.factors};

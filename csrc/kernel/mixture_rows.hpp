@@ -32,15 +32,6 @@ Status prepare(const void* job, void* packed) {
   return Status::ok;
 }
 
-template <class T>
-int most_likely(const T* resp, int n_components) {
-  int best = 0;
-  for (int k = 1; k < n_components; ++k) {
-    if (resp[int64_t(k) * Tile<T>::stride] > resp[int64_t(best) * Tile<T>::stride]) best = k;
-  }
-  return best;
-}
-
 // log r of row i, which keeps its digits where r underflows: log-densities relative to that of the best component,
 // whose r is 1 / K at least.  (Relative to log_total it would have the digits of a number that may be as large as one
 // likes.)

@@ -17,6 +17,8 @@ namespace pyestim::PYESTIM_ISA {
 extern const SweepOp mixture_op;
 extern const SweepOp mixture_rows_op;
 extern const SweepOp assign_op;
+extern const SweepOp cells_op;
+extern const SweepOp cells_rows_op;
 extern const SweepOp experts_op;
 extern const SweepOp experts_rows_op;
 extern const SweepOp kmeans_op;

@@ -111,6 +111,7 @@ struct AssignJob {
 
 }  // namespace pyestim
 
+#include "kernel/cells_jobs.hpp"
 #include "kernel/experts_jobs.hpp"
 
 namespace pyestim {
@@ -352,6 +353,8 @@ struct KernelTable {
   const SweepOp* mixture;               // MixtureJob
   const SweepOp* mixture_rows;          // MixtureRowsJob
   const SweepOp* assign;                // AssignJob
+  const SweepOp* cells;                 // CellsJob
+  const SweepOp* cells_rows;            // CellsRowsJob
   const SweepOp* experts;               // ExpertsJob
   const SweepOp* experts_rows;          // ExpertsRowsJob
   const SweepOp* kmeans;                // KmeansJob

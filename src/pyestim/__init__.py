@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyestim.estimators._experts_path import ExpertsPath, moe_lasso_path
     from pyestim.estimators._glm_gram import gram_path
     from pyestim.estimators._glm_path import GLMPath, glm_path
+    from pyestim.estimators.censored_mixture import CensoredGaussianMixture
     from pyestim.estimators.criterion_search import CriterionSearch
     from pyestim.estimators.gaussian_mixture import GaussianMixture
     from pyestim.estimators.lasso_glm import LassoGLM
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pyestim.estimators.truncated_mixture import TruncatedGaussianMixture
 
 __all__ = [
+    "CensoredGaussianMixture",
     "CriterionSearch",
     "ExpertsPath",
     "GLMPath",
@@ -50,6 +52,7 @@ __all__ = [
 #: Where public names live. They are imported when they are first asked for: who fits one family
 #: does not wait for the others, nor for what scikit-learn imports for them.
 _PLACES = {
+    "CensoredGaussianMixture": "estimators.censored_mixture",
     "CriterionSearch": "estimators.criterion_search",
     "ExpertsPath": "estimators._experts_path",
     "GLMPath": "estimators._glm_path",

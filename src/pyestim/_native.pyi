@@ -50,6 +50,49 @@ class Rows:
     @property
     def dtype(self) -> np.dtype[Any]: ...
 
+class Cells:
+    def __init__(
+        self,
+        pattern: NDArray[np.int32],
+        pattern_start: NDArray[np.int64],
+        state: NDArray[np.int8],
+        cell_start: NDArray[np.int64],
+        lower: _Float64,
+        upper: _Float64,
+        width: _Float64,
+    ) -> None: ...
+    @property
+    def n_exact(self) -> int: ...
+
+def cells_sweep(
+    ctx: Context,
+    rows: Rows,
+    cells: Cells,
+    boxes: Cells | None,
+    box: NDArray[np.int64] | None,
+    start: int,
+    stop: int,
+    family: str,
+    log_offset: _Float64,
+    means: _Float64,
+    factors: _Float64,
+    out: _Float64,
+) -> None: ...
+def cells_rows(
+    ctx: Context,
+    rows: Rows,
+    cells: Cells,
+    start: int,
+    stop: int,
+    family: str,
+    log_offset: _Float64,
+    means: _Float64,
+    factors: _Float64,
+    log_prob: _Float64 | None = None,
+    resp: _Float64 | None = None,
+    labels: NDArray[np.int64] | None = None,
+    expected: _Float64 | None = None,
+) -> None: ...
 def mixture_sweep(
     ctx: Context,
     rows: Rows,

@@ -138,6 +138,7 @@ class GaussianMixture(CallbackSupport, GaussianStarts, GaussianAlgebra):
     """
 
     _rules = checks.RULES
+    _model_class: type[Mixture] = Mixture
     _needed = ("weights_", "means_", "precisions_cholesky_")
     _saved_state = (
         *("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"),
@@ -238,6 +239,10 @@ class GaussianMixture(CallbackSupport, GaussianStarts, GaussianAlgebra):
         self._check_arguments()
         rows = self._sample_matrix(X, reset=True, least=2)
         source = self._source(rows, self._weights(sample_weight, len(rows)))
+        self._maximise(source, X, sample_weight)
+        return rows
+
+    def _maximise(self, source: ArraySource, X: Any, sample_weight: Any) -> None:
         model = self._model(source)
         sweep = LocalSweep(model, source)
         warm = bool(self.warm_start) and self.__sklearn_is_fitted__()
@@ -258,11 +263,14 @@ class GaussianMixture(CallbackSupport, GaussianStarts, GaussianAlgebra):
         report = self._told(fit.report, source.mean_eps, warm)
         talk.close(report)
         self._publish(model, source, fit, report)
-        return rows
 
     def _source(self, X: NDArray[Any], weight: Array | None) -> ArraySource:
         isotropic = self.covariance_type == "spherical"
         source = ArraySource(X, weight, isotropic=isotropic, owner=self._name)
+        self._refuse_few(source, weight)
+        return source
+
+    def _refuse_few(self, source: ArraySource, weight: Array | None) -> None:
         least = max(2, self.n_components)
         if source.n_effective < least:
             of_weight = "" if weight is None else " of positive weight"
@@ -271,7 +279,6 @@ class GaussianMixture(CallbackSupport, GaussianStarts, GaussianAlgebra):
                 f"{of_weight}, but got n_components = {self.n_components}, "
                 f"n_samples = {source.n_effective}."
             )
-        return source
 
     def _model(self, source: ArraySource) -> Mixture:
         component = GaussianComponent(
@@ -283,7 +290,8 @@ class GaussianMixture(CallbackSupport, GaussianStarts, GaussianAlgebra):
         )
         gate = ConstantGate(self.n_components)
         row_weight = min(1.0, source.weight_sum / source.n_effective)
-        return Mixture(gate, component, on_degenerate=self.on_degenerate, row_weight=row_weight)
+        options = {"on_degenerate": self.on_degenerate, "row_weight": row_weight}
+        return self._model_class(gate, component, **options)
 
     def _told(self, report: Report, eps: float, warm: bool) -> Report:
         """Return the report, converged also where a warm-started series of fits is.
@@ -328,5 +336,5 @@ class GaussianMixture(CallbackSupport, GaussianStarts, GaussianAlgebra):
             warnings.warn(
                 f"{NOT_CONVERGED} {self._name}: {report.outcome.value} {self._to_come(report)}",
                 ConvergenceWarning,
-                stacklevel=4 + WRAPPERS,
+                stacklevel=5 + WRAPPERS,
             )

@@ -30,6 +30,7 @@ HEADER_KEYS = {"format", "schema", "class", "version", "params", "state"}
 
 #: Classes that a file may name, and where they are.
 CLASSES = {
+    "CensoredGaussianMixture": "pyestim.estimators.censored_mixture",
     "GaussianMixture": "pyestim.estimators.gaussian_mixture",
     "LassoGLM": "pyestim.estimators.lasso_glm",
     "LassoGLMCV": "pyestim.estimators.lasso_glm_cv",

@@ -103,6 +103,62 @@ def assign_sweep(
     )
 
 
+def cells_sweep(
+    chunk: Any, family: str, log_offset: Vector, means: Vector, factors: Vector, out: Vector
+) -> None:
+    """Write the statistics of `mixture_sweep` of partly known rows to ``out`` (C, S).
+
+    The chunk has the attributes rows, cells, boxes, box, start and stop.
+    """
+    _core.native.cells_sweep(
+        _core.context(),
+        chunk.rows,
+        chunk.cells,
+        chunk.boxes,
+        chunk.box,
+        chunk.start,
+        chunk.stop,
+        family,
+        log_offset,
+        means,
+        factors,
+        out,
+    )
+
+
+def cells_rows(
+    chunk: Any,
+    family: str,
+    log_offset: Vector,
+    means: Vector,
+    factors: Vector,
+    *,
+    log_prob: Vector | None = None,
+    resp: Vector | None = None,
+    labels: NDArray[np.int64] | None = None,
+    expected: Vector | None = None,
+) -> None:
+    """Write log-densities (m,), responsibilities (m, K), labels (m,) and means (m, d) of cells.
+
+    Means of exact cells are left zero.
+    """
+    _core.native.cells_rows(
+        _core.context(),
+        chunk.rows,
+        chunk.cells,
+        chunk.start,
+        chunk.stop,
+        family,
+        log_offset[None],
+        means[None],
+        factors[None],
+        log_prob,
+        resp,
+        labels,
+        expected,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ExpertArrays:
     """Parameters of C mixtures of K experts as the kernels take them, in working coordinates.
