@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,10 +211,14 @@ class SoftmaxGate:
             slopes = score.reshape(self.n_experts - 1, -1)
             direction = 2.0 * solve_normal(second, (slopes + slopes.sum(axis=0)).T).T.ravel()
             return flat + direction, 0.5 * float(score @ direction)
-        free = self.n_experts - 1
-        shape = 0.5 * (np.eye(free) - 1.0 / self.n_experts)
-        bound = packed(np.kron(shape, second).astype(np.float64))
-        return newton_step(flat, score, bound, penalty, weight, lambda direction: 0.0)
+        return newton_step(flat, score, self._bound, penalty, weight, lambda direction: 0.0)
+
+    @cached_property
+    def _bound(self) -> Vector:
+        """Bound on the curvature, packed."""
+        assert self.second is not None
+        shape = 0.5 * (np.eye(self.n_experts - 1) - 1.0 / self.n_experts)
+        return packed(np.kron(shape, self.second).astype(np.float64))
 
     def pack(self, params: GateParams) -> Vector:
         """Coefficients of all experts but the last."""

@@ -43,11 +43,14 @@ class Penalty:
     def value(self, coef: Vector) -> float:
         """Penalty of coefficients (..., 1 + p)."""
         flat = coef.reshape(-1, len(self.l1))
-        return float((np.abs(flat) @ self.l1 + (flat * flat) @ self._half_l2).sum())
+        total = float(np.add.reduce(np.abs(flat) @ self.l1))
+        if self._quadratic:
+            total += 0.5 * float(np.add.reduce((flat * flat) @ self.l2))
+        return total
 
     @cached_property
-    def _half_l2(self) -> Vector:
-        return 0.5 * self.l2
+    def _quadratic(self) -> bool:
+        return bool(np.any(self.l2))
 
     def repeated(self, times: int) -> Penalty:
         """Return the penalty of several predictors in one flat vector."""

@@ -25,6 +25,8 @@ Mask = NDArray[np.bool_]
 #: Alternations between slopes and scale in one penalised update, and the change that ends them.
 #: The next update goes on from there: more of them gain little before the responsibilities move.
 MOST_ALTERNATIONS, SCALE_TOL = 2, 1e-9
+#: Largest logarithm of a scale whose square is a number.
+LARGEST_LOG = 300.0
 #: Least residual variance of an expert, relative to that of one regression on all rows.
 VARIANCE_FLOOR = 1e-6
 
@@ -121,6 +123,9 @@ class GaussianExperts:
 
     def arrays(self, params: GaussianExpertParams) -> tuple[Vector, Vector, Vector]:
         """Coefficients, inverse factors (K, m, m) and log-norms (K,) as the kernels take them."""
+        if not self.share_scale:
+            covariance = params.covariance
+            return params.coef, covariance.factors, covariance.log_det + self._log_unit
         k, m = self.n_experts, self.n_linear
         factors = np.broadcast_to(params.covariance.factors, (k, m, m))
         log_norm = np.broadcast_to(params.covariance.log_det + self._log_unit, (k,))
@@ -279,7 +284,16 @@ class GaussianExperts:
         shape = (self.n_experts, self.n_linear, 1 + self.n_predictors)
         size = int(np.prod(shape))
         coef = vector[:size].reshape(shape).copy()
+        if self.n_linear == 1 and not self.share_scale:
+            return GaussianExpertParams(coef, self._own_scales(self._exponentials(vector[size:])))
         return GaussianExpertParams(coef, self.structure.unpack(vector[size:]))
+
+    @staticmethod
+    def _exponentials(logarithms: Vector) -> Vector:
+        """Scales from their logarithms."""
+        if np.abs(logarithms).max() > LARGEST_LOG:
+            raise Infeasible("scales are not finite")
+        return np.asarray(np.exp(logarithms))
 
     @property
     def kinks(self) -> Mask:
