@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyestim.engine.stats import Vector
+from pyestim.engine.stats import Shape, Vector
 from pyestim.models.cut_normal import box_moments, interval_moments, union_moments
+from pyestim.models.kernels import interval_apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,22 @@ class Support:
     def _of_union(self, means: Vector, covariances: Vector) -> Inside:
         assert self.intervals is not None
         sd = np.sqrt(covariances.reshape(-1))
+        if len(self.intervals) == 1:
+            return self._of_interval(means, sd, covariances.shape)
         got = union_moments(means[:, 0], sd, self.intervals)
         first = got.mean - means[:, 0]
         second = (got.covariance + first * first).reshape(covariances.shape)
         return Inside(got.log_probability, first[:, None], second, float(np.max(got.error)))
+
+    def _of_interval(self, means: Vector, sd: Vector, shape: Shape) -> Inside:
+        """One interval: the moments about the mean need no difference of means."""
+        (low, high), mean = self.intervals[0], means[:, 0]  # type: ignore[index]
+        with np.errstate(over="ignore"):
+            log_mass, m, v = interval_apply(
+                (low - mean) / sd, (high - mean) / sd, (high - low) / sd
+            )
+        second = (sd * sd * (v + m * m)).reshape(shape)
+        return Inside(log_mass, (sd * m)[:, None], second, 0.0)
 
     def _of_columns(self, means: Vector, variances: Vector) -> Inside:
         j = self.bounded

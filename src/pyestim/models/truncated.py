@@ -179,6 +179,8 @@ class TruncatedMixture(Mixture):
             return second
         if structure.pooled:
             second = second.sum(axis=0)
+        if second.shape[-1] == 1:
+            return second[..., 0]
         rows, columns = np.tril_indices(second.shape[-1])
         return np.asarray(second[..., rows, columns])
 

@@ -72,6 +72,8 @@ class Options:
     offset : float
         Added to every reported objective.
     progress : callable, optional
+    certain : bool
+        Whether to make sure that the objective is concave where a fit ends.
     """
 
     tol: float
@@ -79,6 +81,7 @@ class Options:
     accelerate: str | None = "auto"
     offset: float = 0.0
     progress: Progress | None = None
+    certain: bool = True
 
 
 def fit_truncated(
@@ -96,7 +99,7 @@ def fit_truncated(
         # The maximum of a sample is within a few standard errors of a tenth of the rows.
         rows, weight = source.take(source.spread_indices(SAMPLE_ROWS))
         sample = LocalSweep(model, Sample(rows, weight))
-        apart = replace(options, tol=max(options.tol, SAMPLE_TOL), progress=None)
+        apart = replace(options, tol=max(options.tol, SAMPLE_TOL), progress=None, certain=False)
         starts = _from_all(model, sample, starts, apart, WARM_SWEEPS).fit.all_params
         return _from_all(model, sweep, starts, options, 1)
     return _from_all(model, sweep, starts, options, WARM_SWEEPS)
@@ -227,7 +230,7 @@ class _Newton:
             step, self.remaining = self._step()
             floor = rounding_floor(self.objective, self.sweep.eps)
             if self.remaining < max(self.options.tol, floor):
-                if self.concave:
+                if self.concave or not self.options.certain:
                     if self.remaining > floor:
                         self._move(step)  # parameters gain more than the objective
                     return Outcome.CONVERGED

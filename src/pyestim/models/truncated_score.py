@@ -32,9 +32,11 @@ def gradient(model: TruncatedMixture, params: MixtureParams, stats: Stats) -> Ve
         pull = total * params.shares - wall_force(inside, total)
         first = first - pull[:, None] * inside.first
         second -= _times(pull, inside.second - whole)
-    if model.component.family == "diag":
-        along = first / whole
-        spread = (second + stats["second"]) / whole
+    if model.component.family == "diag" or (first.shape[1] == 1 and len(params.factors) > 1):
+        # The logarithm of a standard deviation is its own factor.
+        variance = whole.reshape(first.shape)
+        along = first / variance
+        spread = (second.reshape(first.shape) + stats["second"]) / variance
     else:
         along, spread = _of_matrices(model, params, first, second, unpacked(stats["second"]))
     return np.concatenate([gate, along.ravel(), spread.ravel()])
