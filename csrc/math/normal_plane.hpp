@@ -21,8 +21,10 @@ struct PlaneMoments {
 
 struct PlaneRule {
   static constexpr int order = 16, most_panels = 200, most_steps = 100;
-  static constexpr double drop = 40;    // exp(-40): nothing beyond
-  static constexpr double reach = 9.5;  // a logarithm with curvature <= -1 has dropped by more
+  static constexpr double drop = 38;       // exp(-38): nothing beyond
+  static constexpr double most_drop = 80;  // as far as falls are told apart
+  static constexpr double shrink = 0x1.6a09e667f3bcdp-1;
+  static constexpr double reach = 9;  // a logarithm with curvature <= -1 has dropped by more
   static constexpr double node[order] = {
       -0x1.fa92c264d787ep-1, -0x1.e39f56616f9b0p-1, -0x1.bb3403514e483p-1, -0x1.82c45dda4726bp-1,
       -0x1.3c5a466d5e8b8p-1, -0x1.d50259a43a772p-2, -0x1.205cae642337cp-2, -0x1.852bd6676a9f9p-4,
@@ -84,14 +86,14 @@ inline double rectangle_reach(const Rectangle& r, double top, double height, dou
   double found = reach;
   for (int turn = 0; turn < PlaneRule::most_steps && reach > 0; ++turn) {
     double distance[w];
-    for (int i = 0; i < w; ++i, reach *= 0.5) distance[i] = reach;
+    for (int i = 0; i < w; ++i, reach *= PlaneRule::shrink) distance[i] = reach;
     Interval<V> inside;
     const V fall = height - rectangle_at(r, top + sign * load(distance), inside);
     for (int i = 0; i < w; ++i) {
       const bool first = turn == 0 && i == 0;
       if (!first && !(entry(fall, i) > PlaneRule::drop)) return found;
       found = distance[i];
-      drop = larger(0, smaller(entry(fall, i), PlaneRule::drop));
+      drop = larger(0, smaller(entry(fall, i), PlaneRule::most_drop));
       if (first && !(drop >= PlaneRule::drop)) return found;
     }
   }
@@ -142,7 +144,7 @@ inline void add_panels(const Rectangle& r, const PlanePanels& p, PlaneSums& sums
       const double gap = (end - r.rho * (p.top + at)) / r.rho;
       nearest = smaller(nearest, gap < 0 ? -gap : gap);
     }
-    const double length = smaller(p.longest, larger(3 * r.s, 0.6 * nearest));
+    const double length = smaller(p.longest, larger(4 * r.s, 0.7 * nearest));
     const bool last = panel + 1 == PlaneRule::most_panels || at + 1.2 * length >= p.right;
     const double next = last ? p.right : at + length;
     add_panel(r, p, at, next, sums);
@@ -157,7 +159,7 @@ inline PlaneMoments rectangle_moments(const Rectangle& r) {
   double drop_left, drop_right;
   p.left = rectangle_reach(r, p.top, p.height, -1, smaller(p.top - r.a1, PlaneRule::reach), drop_left);
   p.right = rectangle_reach(r, p.top, p.height, 1, smaller(r.b1 - p.top, PlaneRule::reach), drop_right);
-  p.longest = smaller(3.0, (p.left + p.right) / (1 + (drop_left + drop_right) / 8));
+  p.longest = smaller(4.0, (p.left + p.right) / (1 + (drop_left + drop_right) / 20));
   Interval<Pack<double>::V> inside;
   rectangle_at(r, broadcast(p.top), inside);
   p.from_end = r.width2 < r.s;

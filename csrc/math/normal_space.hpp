@@ -66,11 +66,11 @@ inline double space_top(const SpaceBox& box, SpaceAt& at) {
 inline double space_reach(const SpaceBox& box, double top, double height, double sign, double reach, double& drop) {
   double found = reach;
   drop = 0;
-  for (int turn = 0; turn < PlaneRule::most_steps && reach > 0; ++turn, reach *= 0.5) {
+  for (int turn = 0; turn < PlaneRule::most_steps && reach > 0; ++turn, reach *= 0.6) {
     const double fall = height - space_at(box, top + sign * reach).log_value;
     if (turn > 0 && !(fall > PlaneRule::drop)) return found;
     found = reach;
-    drop = larger(0, smaller(fall, PlaneRule::drop));
+    drop = larger(0, smaller(fall, PlaneRule::most_drop));
     if (!(fall > PlaneRule::drop)) return found;
   }
   return found;
@@ -110,7 +110,7 @@ inline void add_space_panels(const SpaceBox& box, double top, const SpaceAt& the
       const double ends[] = {box.lower[i], box.upper[i]};
       for (const double end : ends) {
         const double gap = (end - box.rho[i] * (top + at)) / box.rho[i];
-        length = smaller(length, larger(3 * box.s[i] * box.inner_s, 0.6 * (gap < 0 ? -gap : gap)));
+        length = smaller(length, larger(5 * box.s[i] * box.inner_s, 0.8 * (gap < 0 ? -gap : gap)));
       }
     }
     const bool last = panel + 1 == PlaneRule::most_panels || at + 1.2 * length >= right;
@@ -129,7 +129,7 @@ inline double space_moments(const SpaceBox& box, double* mean, double* covarianc
   const double reach = PlaneRule::reach;
   const double left = space_reach(box, top, there.log_value, -1, smaller(top - box.a, reach), drop_left);
   const double right = space_reach(box, top, there.log_value, 1, smaller(box.b - top, reach), drop_right);
-  const double longest = smaller(4.0, (left + right) / (1 + (drop_left + drop_right) / 16));
+  const double longest = smaller(6.0, (left + right) / (1 + (drop_left + drop_right) / 26));
   SpaceSums sums{};
   add_space_panels(box, top, there, left, right, longest, sums);
   double from[3];
