@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import limited_cases
 import numpy as np
 from scipy.special import ndtr
 
@@ -263,3 +264,4 @@ CASES = [
         "box-tied", "tied", BOX, {**PLANE, "covariances": PLANE["covariances"][0]}, weighted=True
     ),
 ]
+CASES += limited_cases.CASES

@@ -10,6 +10,7 @@ void bind_rows(pybind11::module_& module);
 void bind_mixture(pybind11::module_& module);
 void bind_cells(pybind11::module_& module);
 void bind_experts(pybind11::module_& module);
+void bind_censored(pybind11::module_& module);
 void bind_kmeans(pybind11::module_& module);
 void bind_chain(pybind11::module_& module);
 void bind_chain_walk(pybind11::module_& module);

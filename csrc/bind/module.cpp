@@ -44,6 +44,7 @@ PYBIND11_MODULE(_native, module, pybind11::mod_gil_not_used()) {
   bind_mixture(module);
   bind_cells(module);
   bind_experts(module);
+  bind_censored(module);
   bind_kmeans(module);
   bind_chain(module);
   bind_chain_walk(module);

@@ -21,6 +21,8 @@ extern const SweepOp cells_op;
 extern const SweepOp cells_rows_op;
 extern const SweepOp experts_op;
 extern const SweepOp experts_rows_op;
+extern const SweepOp censored_op;
+extern const SweepOp censored_rows_op;
 extern const SweepOp kmeans_op;
 extern const SweepOp moments_op;
 extern const ItemOp kmeans_plusplus_op;

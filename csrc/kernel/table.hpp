@@ -112,6 +112,7 @@ struct AssignJob {
 }  // namespace pyestim
 
 #include "kernel/cells_jobs.hpp"
+#include "kernel/censored_jobs.hpp"
 #include "kernel/experts_jobs.hpp"
 
 namespace pyestim {
@@ -357,6 +358,8 @@ struct KernelTable {
   const SweepOp* cells_rows;            // CellsRowsJob
   const SweepOp* experts;               // ExpertsJob
   const SweepOp* experts_rows;          // ExpertsRowsJob
+  const SweepOp* censored;              // CensoredJob
+  const SweepOp* censored_rows;         // CensoredRowsJob
   const SweepOp* kmeans;                // KmeansJob
   const SweepOp* moments;               // MomentsJob
   const ItemOp* kmeans_plusplus;        // KmeansPlusPlusJob, one item per candidate

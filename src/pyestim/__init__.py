@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyestim.estimators._glm_gram import gram_path
     from pyestim.estimators._glm_path import GLMPath, glm_path
     from pyestim.estimators.censored_mixture import CensoredGaussianMixture
+    from pyestim.estimators.censored_regressor import CensoredRegressor
     from pyestim.estimators.criterion_search import CriterionSearch
     from pyestim.estimators.gaussian_mixture import GaussianMixture
     from pyestim.estimators.lasso_glm import LassoGLM
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CensoredGaussianMixture",
+    "CensoredRegressor",
     "CriterionSearch",
     "ExpertsPath",
     "GLMPath",
@@ -53,6 +55,7 @@ __all__ = [
 #: does not wait for the others, nor for what scikit-learn imports for them.
 _PLACES = {
     "CensoredGaussianMixture": "estimators.censored_mixture",
+    "CensoredRegressor": "estimators.censored_regressor",
     "CriterionSearch": "estimators.criterion_search",
     "ExpertsPath": "estimators._experts_path",
     "GLMPath": "estimators._glm_path",

@@ -169,6 +169,52 @@ def experts_sweep(
     gate_score (K - 1, 1 + q) and, unless curvature is False, gate_curvature with gate_rows.
     """
 
+def censored_sweep(
+    ctx: Context,
+    rows: Rows,
+    start: int,
+    stop: int,
+    law: str,
+    lower: _Float64,
+    upper: _Float64,
+    offset: _Float64 | None,
+    y_centre: float,
+    y_scale: float,
+    coef: _Float64,
+    inverse_scale: _Float64,
+    shape: _Float64,
+    out: _Float64,
+) -> None:
+    """Statistics of linear models of censored responses, one row of out per candidate.
+
+    law: "normal", "logistic", "t". Rows are exact where lower (n,) equals upper (n,); infinite
+    limits are none. Working responses are (y - offset - y_centre) * y_scale. coef (C, 1 + p), in
+    units of the scale, intercept first; inverse_scale (C,); shape (C, any): numbers of the law.
+
+    Rows leave derivatives of their log-likelihood l by a and k, which move a standardised response
+    z to k z - a: changes of the linear predictor in units of the scale, and of the inverse scale at
+    the same location. Statistics: log_likelihood, weight_sum, sum l_k, sum l_kk, sum l_a x~
+    (1 + p), sum l_ak x~ (1 + p), sum l_aa x~ x~' (triangle).
+    """
+
+def censored_rows(
+    ctx: Context,
+    rows: Rows,
+    start: int,
+    stop: int,
+    law: str,
+    lower: _Float64,
+    upper: _Float64,
+    offset: _Float64 | None,
+    y_centre: float,
+    y_scale: float,
+    coef: _Float64,
+    inverse_scale: _Float64,
+    shape: _Float64,
+    out: _Float64,
+) -> None:
+    """Outputs (m, 6) of each row under one model: l, l_a, l_k, l_aa, l_ak, l_kk."""
+
 def experts_rows(
     ctx: Context,
     rows: Rows,

@@ -24,12 +24,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 
 from pyestim.engine.mixing import History
-from pyestim.engine.model import Capability, Infeasible, Model, require
+from pyestim.engine.model import Capability, Infeasible, Model, NewtonModel, require
 from pyestim.engine.report import Outcome
 from pyestim.engine.stats import Stats, Vector
 from pyestim.engine.stop import AitkenMonitor, rounding_floor
@@ -71,7 +71,7 @@ class Point(Generic[P]):
     objective: float  # per unit weight
 
 
-class _Done(Exception):
+class Done(Exception):
     """The path ends here."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -112,7 +112,7 @@ class Scheme(Generic[P]):
         self.kept = True
         self.trying = False
         self.outcome: Outcome | None = None
-        self._steps: _Path[P] | None = None
+        self._steps: Path[P] | None = None
 
     @property
     def remaining(self) -> float:
@@ -127,7 +127,7 @@ class Scheme(Generic[P]):
                 self._steps = self._path(point)
                 return next(self._steps)
             return self._steps.send(point)
-        except _Done as done:
+        except Done as done:
             self.outcome = done.outcome
             return None
 
@@ -136,7 +136,7 @@ class Scheme(Generic[P]):
         self.monitor.reset()
         self._steps = None
 
-    def _path(self, point: Point[P]) -> _Path[P]:
+    def _path(self, point: Point[P]) -> Path[P]:
         while True:
             self._watch(point)
             point = yield self._plain(point)
@@ -147,13 +147,13 @@ class Scheme(Generic[P]):
     def _watch(self, point: Point[P]) -> None:
         """Take the next of a sequence of plain steps; stop where the monitor says so."""
         if not isfinite(point.objective):
-            raise _Done(Outcome.NOT_FINITE)
+            raise Done(Outcome.NOT_FINITE)
         if self.monitor.push(point.objective):
-            raise _Done(self.monitor.outcome)
+            raise Done(self.monitor.outcome)
 
 
-_Path: TypeAlias = Generator[P, Point[P], None]
-_Leg: TypeAlias = Generator[P, Point[P], Point[P]]
+Path: TypeAlias = Generator[P, Point[P], None]
+Leg: TypeAlias = Generator[P, Point[P], Point[P]]
 
 
 class Accelerated(Scheme[P]):
@@ -185,7 +185,7 @@ class Accelerated(Scheme[P]):
         self.anderson = anderson
         self.wait_until_slow = wait_until_slow
 
-    def _path(self, point: Point[P]) -> _Path[P]:
+    def _path(self, point: Point[P]) -> Path[P]:
         self._begin()
         point = yield from self._warm_up(point)
         wait = backoff = 1
@@ -203,13 +203,13 @@ class Accelerated(Scheme[P]):
         self._lengths: list[float] = []
         self._mute, self._muted = 1, 0  # checks to ignore after a confirmation that failed
 
-    def _warm_up(self, point: Point[P]) -> _Leg[P]:
+    def _warm_up(self, point: Point[P]) -> Leg[P]:
         """Plain steps until it is time to accelerate."""
         n_steps = 0
         while True:
             try:
                 self._watch(point)
-            except _Done:
+            except Done:
                 if not self._polishes(point):
                     raise
                 return (yield from self._finish(point, History()))
@@ -223,13 +223,13 @@ class Accelerated(Scheme[P]):
     def _settles(self, before: Point[P], after: Point[P]) -> bool:
         """Whether a plain step gains so little that the rest may be below the tolerance."""
         if not isfinite(after.objective):
-            raise _Done(Outcome.NOT_FINITE)
+            raise Done(Outcome.NOT_FINITE)
         length = max(self._lengths, default=1.0)
         settled = self.monitor.check_step(before.objective, after.objective, length)
         self._muted -= 1
         return settled and self._muted < 0
 
-    def _confirm(self, point: Point[P]) -> _Leg[P]:
+    def _confirm(self, point: Point[P]) -> Leg[P]:
         """Plain steps that end the path if their gains really die away.
 
         Near a saddle point acceleration hardly moves, and only the gains of plain steps, which
@@ -328,7 +328,7 @@ class Accelerated(Scheme[P]):
         floor = rounding_floor(point.objective, self.monitor.eps)
         return self.anderson and isfinite(floor) and self.monitor.tol < POLISHED_FLOORS * floor
 
-    def _finish(self, point: Point[P], history: History) -> _Leg[P]:
+    def _finish(self, point: Point[P], history: History) -> Leg[P]:
         """Confirm convergence; below the rounding of the objective, shorten the steps further."""
         if not self._polishes(point):
             return (yield from self._confirm(point))
@@ -363,6 +363,10 @@ def make_scheme(
         return accelerate.scheme(model, tol, eps)
     if accelerate not in CHOICES:
         raise ValueError(f"accelerate: expected one of {CHOICES}, got {accelerate!r}.")
+    if accelerate == "auto" and Capability.NEWTON in model.supports:
+        from pyestim.engine.newton import Newton  # it is built on this module
+
+        return Newton(cast("NewtonModel[P]", model), tol, eps)
     able = Capability.ACCELERATE in model.supports
     if accelerate is None or (accelerate == "auto" and not able):
         return Scheme(model, tol, eps)

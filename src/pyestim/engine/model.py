@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +24,7 @@ class Capability(str, Enum):
     STREAM = "rows that arrive in blocks"
     ACCELERATE = "unconstrained coordinates for acceleration"
     REPAIR = "replacing degenerate parts during a fit"
+    NEWTON = "directions of Newton's method"
 
 
 class Model(Protocol[P]):
@@ -89,6 +91,41 @@ class RepairableModel(Model[P], Protocol[P]):
         The driver forgets what it knew about the candidate after a repair, since the objective
         of the repaired parameters is not comparable.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Where Newton's method goes from evaluated parameters.
+
+    Attributes
+    ----------
+    step : ndarray
+        Whole step, in coordinates of the model's choice.
+    slope : float
+        Derivative of the objective along the step, per unit weight.
+    concave : bool
+        Whether the curvature was that of a maximum, so that half the slope estimates the gain
+        that is left.
+    longest : float
+        Multiple of the step that may be taken at most.
+    """
+
+    step: Vector
+    slope: float
+    concave: bool
+    longest: float = 1.0
+
+
+class NewtonModel(Model[P], Protocol[P]):
+    """A model with `Capability.NEWTON`."""
+
+    def newton(self, params: P, stats: Stats) -> Direction:
+        """Return the direction from the statistics that ``params`` left."""
+        ...
+
+    def moved(self, params: P, direction: Direction, length: float) -> P:
+        """Return the parameters after ``length`` times the step."""
         ...
 
 

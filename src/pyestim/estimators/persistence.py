@@ -31,6 +31,7 @@ HEADER_KEYS = {"format", "schema", "class", "version", "params", "state"}
 #: Classes that a file may name, and where they are.
 CLASSES = {
     "CensoredGaussianMixture": "pyestim.estimators.censored_mixture",
+    "CensoredRegressor": "pyestim.estimators.censored_regressor",
     "GaussianMixture": "pyestim.estimators.gaussian_mixture",
     "LassoGLM": "pyestim.estimators.lasso_glm",
     "LassoGLMCV": "pyestim.estimators.lasso_glm_cv",
