@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyestim.engine.accelerate import Accelerated, Point, Scheme, _Done, _Leg, _Path
+from pyestim.engine.accelerate import Accelerated, Done, Leg, Path, Point, Scheme
 from pyestim.engine.model import Model
 from pyestim.engine.report import Outcome
 from pyestim.engine.stats import Vector
@@ -123,19 +123,19 @@ class SecantScheme(Accelerated[P]):
         self.secants = secants
         secants.on_branch = False
 
-    def _path(self, point: Point[P]) -> _Path[P]:
+    def _path(self, point: Point[P]) -> Path[P]:
         self._objective, self._length, self._still = point.objective, 0.0, 0
         point = yield from self._follow(point)
         self.name = "secant+squarem+anderson"
         yield from super()._path(point)
 
-    def _follow(self, point: Point[P]) -> _Leg[P]:
+    def _follow(self, point: Point[P]) -> Leg[P]:
         """Secant steps, which end the path where the rest is below the tolerance."""
         known = self.secants
         past: tuple[Vector, Vector, Mask] | None = None
         for n_steps in range(MOST_STEPS):
             if not isfinite(point.objective):
-                raise _Done(Outcome.NOT_FINITE)
+                raise Done(Outcome.NOT_FINITE)
             image = self._plain(point)
             here, there = self.model.pack(point.params), self.model.pack(image)
             now = here, there - here, known.free(there)
@@ -172,7 +172,7 @@ class SecantScheme(Accelerated[P]):
         elif not self.monitor.remaining <= max(self.monitor.tol, 0.25 * floor):
             return
         self.secants.on_branch = self.rejected == 0 and n_steps <= BRANCH_STEPS
-        raise _Done(Outcome.ROUNDING if self._still >= 2 else Outcome.CONVERGED)
+        raise Done(Outcome.ROUNDING if self._still >= 2 else Outcome.CONVERGED)
 
 
 __all__ = ["SecantScheme", "Secants"]
