@@ -21,6 +21,8 @@ namespace {
 #include "math/normal_lattice.hpp"
 #include "math/normal_plane.hpp"
 //
+#include "math/normal_space.hpp"
+//
 #include "math/normal_box.hpp"
 //
 #include "kernel/tile.hpp"
