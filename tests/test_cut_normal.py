@@ -8,6 +8,7 @@ import pytest
 from reference import slow_normal
 from scipy.stats import multivariate_normal
 
+from pyestim._core import context, native
 from pyestim.models.cut_normal import CutMoments, box_moments, interval_moments, union_moments
 
 INF = np.inf
@@ -315,3 +316,27 @@ def test_six_coordinates_beside_scipy():
 def test_wrong_arguments_are_told(function, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         function(*arguments)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("shapes", "sentence"),
+    [
+        (((2, 3), (2, 3, 2), (2, 3), (2, 3)), r"covariances must have shape \(2, 3, 3\)"),
+        (((2, 3), (2, 3, 3), (3,), (2, 3)), r"lower must have shape \(2, 3\)"),
+        (((3,), (3, 3), (3,), (3,)), "box_moments: means must"),
+        (((1, 1001), (1, 1, 1), (1, 1001), (1, 1001)), "at most 1000 columns, got 1001"),
+    ],
+)
+def test_wrong_shapes_of_native_boxes_are_told(shapes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        native.box_moments(context(), *map(np.ones, shapes))
+
+
+@pytest.mark.once
+def test_nothing_gives_nothing():
+    assert interval_moments([], 1.0, 0.0, 1.0).mean.shape == (0,)
+    assert union_moments([], 1.0, [[0.0, 1.0]]).mean.shape == (0,)
+    box = box_moments(np.zeros((0, 2)), np.eye(2), 0.0, 1.0)
+    assert box.covariance.shape == (0, 2, 2)
+    assert box.log_probability.shape == (0,)
