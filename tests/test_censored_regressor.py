@@ -358,6 +358,21 @@ def test_outliers_and_far_limits_leave_numbers(law):
     np.testing.assert_allclose(narrow.coef_, CensoredRegressor(law).fit(X, y).coef_, rtol=1e-6)
 
 
+@pytest.mark.parametrize("law", ["normal", "logistic", "t"])
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_newton_steps_from_far_away_are_shortened_until_they_climb(law, scale):
+    X, _, lower, upper = problem(law)
+    data = {"lower": lower, "upper": upper}
+    model = CensoredRegressor(law).fit(X, **data)
+    far = CensoredRegressor(law, warm_start=True)
+    far.intercept_, far.coef_, far.scale_ = 50.0, np.array([-9.0, 9.0]), scale
+    far.fit(X, **data)
+    assert far.report_.accelerator == "newton"
+    assert far.report_.trusted
+    np.testing.assert_allclose(far.coef_, model.coef_, rtol=1e-5)
+    np.testing.assert_allclose(far.lower_bound_, model.lower_bound_, rtol=1e-11)
+
+
 def test_the_iteration_limit_warns():
     X, _, lower, upper = problem()
     with pytest.warns(ConvergenceWarning, match="Raise max_iter"):
