@@ -16,8 +16,8 @@ from pyestim.estimators import _censored_checks as checks
 from pyestim.estimators._base import Array, Estimator
 from pyestim.estimators._callbacks import WRAPPERS, CallbackSupport, FitTasks
 from pyestim.models.censored_fit import CensoredFit, fit_censored
+from pyestim.models.censored_kernels import censored_rows
 from pyestim.models.error_laws import shape_of
-from pyestim.models.kernels import censored_rows
 
 
 class Asked(NamedTuple):

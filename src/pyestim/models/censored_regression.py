@@ -37,7 +37,7 @@ from pyestim.data.censored import CensoredChunk, CensoredSource
 from pyestim.engine.model import Capability, Direction, Infeasible
 from pyestim.engine.stats import Layout, Stats, Vector
 from pyestim.engine.sweep import LocalSweep
-from pyestim.models import kernels
+from pyestim.models.censored_kernels import censored_sweep
 from pyestim.models.error_laws import largest_curve, shape_of
 from pyestim.models.monotone import SINGULAR, n_redundant, solve_normal
 
@@ -129,7 +129,7 @@ class CensoredRegression:
         coef = np.array([p.coef for p in params])
         inverse = np.array([p.inverse_scale for p in params])
         shape = np.tile(self.shape, (len(params), 1))
-        kernels.censored_sweep(chunk, self.law, coef, inverse, shape, out)
+        censored_sweep(chunk, self.law, coef, inverse, shape, out)
 
     def objective(self, params: CensoredParams, stats: Stats) -> float:
         """Log-likelihood in working coordinates."""

@@ -376,28 +376,3 @@ def scaled_lasso_steps(
         scale_tol,
     )
     return coef, scale
-
-
-def censored_sweep(
-    chunk: Any, law: str, coef: Vector, inverse_scale: Vector, shape: Vector, out: Vector
-) -> None:
-    """Write the statistics of every candidate to ``out`` (C, S); see the native signature.
-
-    The chunk is a `CensoredChunk`.
-    """
-    _core.native.censored_sweep(
-        *(_core.context(), chunk.rows, chunk.start, chunk.stop, law),
-        *(chunk.lower, chunk.upper, chunk.offset, chunk.y_centre, chunk.y_scale),
-        *(coef, inverse_scale, shape, out),
-    )
-
-
-def censored_rows(
-    chunk: Any, law: str, coef: Vector, inverse_scale: Vector, shape: Vector, out: Vector
-) -> None:
-    """Write log-density, gradient and curvature of every row to ``out`` (m, 6)."""
-    _core.native.censored_rows(
-        *(_core.context(), chunk.rows, chunk.start, chunk.stop, law),
-        *(chunk.lower, chunk.upper, chunk.offset, chunk.y_centre, chunk.y_scale),
-        *(coef, inverse_scale, shape, out),
-    )
