@@ -70,4 +70,58 @@ TEST(exp_and_log_stay_inside_their_arrays) {
     }
 }
 
+TEST(normal_intervals_are_right_at_every_length) {
+  for (const KernelTable* table : available_tables()) {
+    Pool pool(2, 2);
+    for (const int64_t n : {0, 1, 3, 5, 1023, 2050}) {
+      const std::vector<double> a(static_cast<size_t>(n), -1.0), b(static_cast<size_t>(n), 1.0);
+      std::vector<double> log_prob(a), mean(a), variance(a);
+      NormalJob job{};
+      job.function = NormalFunction::interval;
+      job.n = n;
+      job.a = a.data();
+      job.b = b.data();
+      job.out = log_prob.data();
+      job.mean = mean.data();
+      job.variance = variance.data();
+      const int64_t n_items = (n + normal_block - 1) / normal_block;
+      CHECK(run_items(pool, *table->normal_apply, &job, table->vector_bytes, n_items) == Status::ok);
+      for (size_t i = 0; i < a.size(); ++i)
+        CHECK(std::abs(log_prob[i] + 0.381715146302) <= 1e-12 && mean[i] == 0 &&
+              std::abs(variance[i] - 0.291125094773) <= 1e-12);
+    }
+  }
+}
+
+// Independent coordinates on (-1, 1), hidden from the shortcut, and one without limits.
+TEST(normal_boxes_of_every_size_are_right) {
+  for (const KernelTable* table : available_tables()) {
+    Pool pool(1, 1);
+    for (int32_t d = 1; d <= 6; ++d) {
+      const size_t size = static_cast<size_t>(d);
+      std::vector<double> mean(size, 0.0), cov(size * size, 1e-14), lower(size, -1.0), upper(size, 1.0);
+      for (size_t i = 0; i < size; ++i) cov[i * (size + 1)] = 1;
+      lower[size - 1] = -INFINITY;
+      upper[size - 1] = INFINITY;
+      std::vector<double> log_prob(1), error(1), inside(size), inside_cov(size * size);
+      int64_t status = -1;
+      const BoxJob job = {d,
+                          mean.data(),
+                          cov.data(),
+                          lower.data(),
+                          upper.data(),
+                          log_prob.data(),
+                          inside.data(),
+                          inside_cov.data(),
+                          error.data(),
+                          &status};
+      CHECK(run_items(pool, *table->box_apply, &job, table->vector_bytes, 1) == Status::ok && status == 0);
+      CHECK(std::abs(log_prob[0] + 0.381715146302 * (d - 1)) <= 1e-11 + 6 * error[0]);
+      CHECK(std::abs(inside_cov[0] - (d == 1 ? 1 : 0.291125094773)) <= 1e-11 + 100 * error[0]);
+      cov[0] = -1;
+      CHECK(run_items(pool, *table->box_apply, &job, table->vector_bytes, 1) == Status::ok && status == 1);
+    }
+  }
+}
+
 }  // namespace

@@ -312,11 +312,7 @@ def interval_apply(a: Vector, b: Vector, width: Vector) -> tuple[Vector, Vector,
 def box_apply(
     means: Vector, covariances: Vector, lower: Vector, upper: Vector
 ) -> tuple[Vector, Vector, Vector, Vector, NDArray[np.int64]]:
-    """Normal laws (C, d) inside boxes (C, d).
-
-    Log-probability (C,), mean (C, d), covariance (C, d, d), relative error of the probability (C,)
-    and status (C,): 0, 1 not positive definite, 2 an empty box or a NaN.
-    """
+    """Log-probability, mean, covariance, error and status (C,) of laws (C, d) in boxes (C, d)."""
     return _core.native.box_moments(_core.context(), means, covariances, lower, upper)
 
 
