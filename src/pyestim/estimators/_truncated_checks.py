@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyestim.estimators._base import POSITIVE, Array, Rule, one_of, shown
 from pyestim.estimators._gaussian_checks import RULES as GAUSSIAN_RULES
 from pyestim.models.support import Support
+from pyestim.models.truncated_moments import MOST_COMPONENTS
 
 METHODS = ("em", "moments")
 SHARED = (
@@ -132,6 +133,17 @@ def _merged(owner: str, pieces: Array) -> Array:
     first = np.flatnonzero(np.append(True, pieces[1:, 0] > reach[:-1]))
     last = np.append(first[1:], len(pieces)) - 1
     return np.column_stack([pieces[first, 0], reach[last]])
+
+
+def refuse_moments(owner: str, d: int, k: int) -> None:
+    """The method of moments is for one column and few components."""
+    if d != 1:
+        raise ValueError(f'{owner}: method="moments" expects one column, got {d}. Use "em".')
+    if k > MOST_COMPONENTS:
+        raise ValueError(
+            f'{owner}: method="moments" expects n_components of at most {MOST_COMPONENTS}, got '
+            f'{k}: higher moments have no digits in double precision. Use "em".'
+        )
 
 
 def refuse_outside(owner: str, support: Support, X: NDArray[Any], weight: Array | None) -> None:

@@ -68,6 +68,8 @@ class TruncatedQueries(GaussianStarts):
     @property
     def missing_mass_(self) -> float:
         """Estimated share of the whole that lies outside the set."""
+        if self._support().everything:
+            return 0.0
         return max(0.0, -float(np.expm1(self._log_alpha())))
 
     def _log_alpha(self) -> float:
@@ -174,7 +176,7 @@ class TruncatedQueries(GaussianStarts):
             log_alpha = getattr(point, "log_alpha", 0.0)
             return np.concatenate([*(part.ravel() for part in parts), [-np.expm1(log_alpha)]])
 
-        found, _ = standard_errors(model, LocalSweep(model, source), params, flat)
+        found = standard_errors(model, LocalSweep(model, source), params, flat)
         k, size = len(self.weights_), self.means_.size
         covariances = found[k + size : -1].reshape(self.covariances_.shape)
         means = found[k : k + size].reshape(self.means_.shape)

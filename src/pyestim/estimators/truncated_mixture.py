@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pyestim.data.source import ArraySource
 from pyestim.engine.progress import Talk, together
+from pyestim.engine.report import Report
 from pyestim.engine.sweep import LocalSweep
 from pyestim.estimators import _truncated_checks as checks
 from pyestim.estimators._base import Array
@@ -28,6 +29,8 @@ from pyestim.models.truncated_moments import fit_moments
 #: Condition of the information beyond which parameters are called not identified: standard errors
 #: are then a thousand times those with the other parameters known.
 WORST_CONDITION = 1e6
+#: Standard error of a mean, in standard deviations of its component, that is no knowledge.
+LARGEST_ERROR = 1.0
 
 
 class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
@@ -49,8 +52,9 @@ class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
     covariance_type : {"full", "tied", "diag"}, default="full"
         A matrix for each component, one for all, variances by column.
     method : {"em", "moments"}, default="em"
-        Maximum likelihood, or the method of moments for one column and one shared variance, which
-        needs no start, but hundreds of times the rows for the same accuracy.
+        Maximum likelihood, or the method of moments for one column and one shared variance, whose
+        means lie between the smallest and the largest row. It needs no start and no steps, but
+        hundreds of times the rows for the same accuracy.
     known_sd : float, optional
         For ``method="moments"``: standard deviation of every component; estimated where None.
     tol : float, default=1e-6
@@ -271,7 +275,9 @@ class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
             self.tol, self.max_iter + 1, self.accelerate, source.log_jacobian, progress
         )
         if self.method == "moments":
-            return fit_moments(model, source, sweep, self.known_sd, options)
+            checks.refuse_moments(self._name, source.n_features, self.n_components)
+            known = None if self.known_sd is None else self.known_sd * float(source.scale[0])
+            return fit_moments(model, source, sweep, known, options)
         warm = bool(self.warm_start) and self.__sklearn_is_fitted__()
         starts = [self._warm(model, source)] if warm else self._starts(model, source)
         return fit_truncated(model, sweep, starts, options)
@@ -320,24 +326,25 @@ class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
             factor = np.ascontiguousarray(np.swapaxes(factor, -1, -2))
         self._set_form(GaussianForm(*parts, self.covariance_type), factor)
         self.support_ = checks.published(support)
-        self.information_condition_ = fitted.information_condition
+        self.information_condition_ = fitted.known.condition
         self.converged_ = report.converged
         self.n_iter_ = report.sweeps - 1
         self.lower_bound_ = fitted.fit.objective
         bounds = report.trace if report.events else np.maximum.accumulate(report.trace)
         self.lower_bounds_ = [float(bound) for bound in bounds[1:]]
         self.report_ = report
-        self._warn(report)
+        self._warn(report, fitted.known.vaguest)
 
-    def _warn(self, report: Any) -> None:
+    def _warn(self, report: Report, vaguest: float) -> None:
         lines = []
         if not report.converged and self.max_iter > 0:
             lines.append(f"did not converge. {report.outcome.value} {self._to_come(report)}")
-        if self.information_condition_ > WORST_CONDITION:
+        if self.information_condition_ > WORST_CONDITION or vaguest > LARGEST_ERROR:
             lines.append(
-                "the rows do not determine the parameters: the condition of their information is "
-                f"{self.information_condition_:.2g}. The set is too small, or there are too many "
-                "components; use fewer of them or tied covariances."
+                "the rows do not determine the parameters: a mean has a standard error of "
+                f"{vaguest:.2g} standard deviations of its component, and the condition of the "
+                f"information is {self.information_condition_:.2g}. The set is too small, or there "
+                "are too many components; use fewer of them or tied covariances."
             )
             self.report_ = report.with_diagnosis((lines[-1],))
         for line in lines:

@@ -23,7 +23,15 @@ from pyestim.engine.sweep import LocalSweep
 from pyestim.models.mixture import MixtureParams
 from pyestim.models.start import Sample
 from pyestim.models.truncated import TruncatedMixture
-from pyestim.models.truncated_score import condition, gradient, hessian, tangent
+from pyestim.models.truncated_score import (
+    NOTHING,
+    UNKNOWN,
+    Knowledge,
+    gradient,
+    hessian,
+    knowledge,
+    tangent,
+)
 
 #: Estimated remaining gain per unit weight at which Newton's method takes over.
 ROUGH_TOL = 1e-4
@@ -31,6 +39,8 @@ ROUGH_TOL = 1e-4
 MOST_COORDINATES = 40
 #: How often a Newton step is halved.
 MOST_HALVINGS = 8
+#: Steps after which the matrix is formed anew, and up to which it says how sure parameters are.
+MOST_STEPS, FEW_STEPS = 4, 2
 #: A curvature along a step below this share of the expected one teaches nothing.
 FLATTEST = 1e-3
 #: Plain steps before the first Newton step, the start included: the beginning chooses the optimum.
@@ -50,12 +60,12 @@ class TruncatedFit:
     Attributes
     ----------
     fit : Fit
-    information_condition : float
-        Condition of the observed information; NaN where there are too many parameters to form it.
+    known : Knowledge
+        From the observed information; NaN where there are too many parameters to form it.
     """
 
     fit: Fit[MixtureParams]
-    information_condition: float
+    known: Knowledge
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,7 @@ def fit_truncated(
     """Maximise the likelihood from every start and return the best parameters."""
     if not _suits(model) or options.accelerate != "auto" or options.max_sweeps <= 1:
         fit = _climb(model, sweep, starts, options.tol, options.max_sweeps, options)
-        return TruncatedFit(fit, _condition_at(model, sweep, fit))
+        return TruncatedFit(fit, _known_at(model, sweep, fit))
     source: Any = sweep.source
     if source.n_effective >= LARGE * SAMPLE_ROWS and not model.supports & {Capability.REPAIR}:
         # The maximum of a sample is within a few standard errors of a tenth of the rows.
@@ -116,7 +126,7 @@ def _from_all(
     warm = min(n_warm, options.max_sweeps)
     fit = _climb(model, sweep, starts, options.tol, warm, replace(options, accelerate=None))
     if fit.report.outcome in (Outcome.INTERRUPTED, Outcome.NOT_FINITE):
-        return TruncatedFit(fit, float("nan"))
+        return TruncatedFit(fit, UNKNOWN)
     polished = [
         _polished(model, sweep, params, report, options)
         for params, report in zip(fit.all_params, fit.all_reports, strict=True)
@@ -125,7 +135,7 @@ def _from_all(
     reports = tuple(p.fit.report for p in polished)
     params = tuple(p.fit.params for p in polished)
     won = replace(polished[best].fit, all_reports=reports, all_params=params, best=best)
-    return TruncatedFit(won, polished[best].information_condition)
+    return TruncatedFit(won, polished[best].known)
 
 
 def _suits(model: TruncatedMixture) -> bool:
@@ -156,16 +166,16 @@ def _climb(
     )
 
 
-def _condition_at(
+def _known_at(
     model: TruncatedMixture, sweep: LocalSweep[MixtureParams], fit: Fit[MixtureParams]
-) -> float:
-    """Condition of the information at parameters that were found without it."""
+) -> Knowledge:
+    """Information at parameters that were found without it."""
     if not _suits(model):
-        return float("nan")
+        return UNKNOWN
     try:
-        return condition(-hessian(model, sweep, fit.params))
+        return knowledge(model, fit.params, -hessian(model, sweep, fit.params))
     except (Infeasible, np.linalg.LinAlgError):
-        return float("inf")
+        return NOTHING
 
 
 def _polished(
@@ -181,11 +191,11 @@ def _polished(
         outcome = newton.run()
         fit = newton.result(outcome)
         if outcome is not None:
-            return TruncatedFit(fit, newton.condition)
+            return TruncatedFit(fit, newton.known)
         left = max(options.max_sweeps - newton.sweeps, 2)
         again = _climb(model, sweep, [newton.params], tol, left, options)
         params, report = again.params, _joined(fit.report, again.report)
-    return TruncatedFit(replace(again, report=report), _condition_at(model, sweep, again))
+    return TruncatedFit(replace(again, report=report), _known_at(model, sweep, again))
 
 
 def _joined(first: Report, then: Report) -> Report:
@@ -218,7 +228,8 @@ class _Newton:
         self.trace: list[float] = []
         self.accepted = self.rejected = 0
         self.remaining = float("inf")
-        self.condition = float("inf")
+        self.known = NOTHING
+        self.steps = 0  # since the matrix was formed
         self.began = perf_counter()
         self._take(params, *self._evaluated(params))
 
@@ -230,16 +241,22 @@ class _Newton:
             step, self.remaining = self._step()
             floor = rounding_floor(self.objective, self.sweep.eps)
             if self.remaining < max(self.options.tol, floor):
-                if self.concave or not self.options.certain:
+                if self._trusted():
                     if self.remaining > floor:
                         self._move(step)  # parameters gain more than the objective
                     return Outcome.CONVERGED
-                if not self._is_concave():
+                if not (self._look() and self._trusted()):
                     return None
-                continue  # the matrix was made up, and is the true one now
-            if not self._move(step):
+            elif self.steps >= MOST_STEPS:
+                if not self._look():
+                    return None
+            elif not self._move(step):
                 return None
         return Outcome.MAX_SWEEPS
+
+    def _trusted(self) -> bool:
+        """Whether the matrix is the true one, or nearly so."""
+        return not self.options.certain or (self.concave and self.steps <= FEW_STEPS)
 
     def result(self, outcome: Outcome | None) -> Fit[MixtureParams]:
         """What was reached, with the account of both phases."""
@@ -278,16 +295,13 @@ class _Newton:
             values, axes = np.linalg.eigh(matrix)
         except (Infeasible, np.linalg.LinAlgError):
             return False
-        self.condition = condition(matrix)
+        self.known, self.steps = knowledge(self.model, self.params, matrix), 0
         self.concave = bool(values[0] > 0.0)
         if not self.concave:  # uphill all the same
             least = FLATTEST * float(np.abs(values).max())
             matrix = (axes * np.maximum(np.abs(values), least)) @ axes.T
         self.matrix = np.asarray(matrix)
         return bool(self.matrix.any())
-
-    def _is_concave(self) -> bool:
-        return self._look() and self.concave
 
     def _step(self) -> tuple[Vector, float]:
         """Newton step and the gain per unit weight that it promises."""
@@ -305,6 +319,7 @@ class _Newton:
                 if isfinite(value) and value > self.objective:
                     self.accepted += 1
                     self._take(params, stats, value)
+                    self.steps += 1
                     self._learn(step, before - self.slope)
                     return True
             except Infeasible:

@@ -136,7 +136,7 @@ def _between(mean: Vector, sd: Vector, low: Vector, high: Vector, uniform: Vecto
     In logarithms on the side where the tail is, so that far tails keep their digits.
     """
     a, b = (low - mean) / sd, (high - mean) / sd
-    turn = a + b > 0.0
+    turn = b > -a
     a, b = np.where(turn, -b, a), np.where(turn, -a, b)
     with np.errstate(divide="ignore"):
         left = np.log1p(-uniform) + special.log_ndtr(a)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -102,11 +103,42 @@ def hessian(
     return np.asarray(0.5 * (found + found.T))
 
 
-def condition(information: Vector) -> float:
-    """Condition of an information matrix, each parameter in the unit that makes it one."""
+class Knowledge(NamedTuple):
+    """How well rows determine the parameters.
+
+    Attributes
+    ----------
+    condition : float
+        Of the information, each parameter in the unit that makes its own one; infinite where it
+        is not positive definite.
+    vaguest : float
+        Largest standard error of a mean, in standard deviations of its component.
+    """
+
+    condition: float
+    vaguest: float
+
+
+#: Where the information was not formed.
+UNKNOWN = Knowledge(float("nan"), float("nan"))
+#: Where there is no positive definite information.
+NOTHING = Knowledge(float("inf"), float("inf"))
+
+
+def knowledge(model: TruncatedMixture, params: MixtureParams, information: Vector) -> Knowledge:
+    """Judge an information matrix in the coordinates of `tangent`."""
     unit = np.sqrt(np.maximum(np.diagonal(information), 1e-300))
-    values = np.linalg.eigvalsh(information / np.outer(unit, unit))
-    return float(values[-1] / values[0]) if values[0] > 0.0 else float("inf")
+    values, axes = np.linalg.eigh(information / np.outer(unit, unit))
+    if not values[0] > 0.0:
+        return NOTHING
+    means = slice(model.n_components, model.n_components + params.means.size)
+    turned = (tangent(model)[means] / unit) @ axes
+    variance = (turned * turned / values).sum(axis=1).reshape(params.means.shape)
+    whole = model.dense(params.component)
+    own = whole if whole.ndim == 2 else np.diagonal(whole, axis1=1, axis2=2)
+    alive = params.weights > 0.0
+    error = float(np.sqrt((variance / own)[alive].max()))
+    return Knowledge(float(values[-1] / values[0]), error)
 
 
 def standard_errors(
@@ -114,8 +146,8 @@ def standard_errors(
     sweep: Sweep[MixtureParams],
     params: MixtureParams,
     publish: Callable[[MixtureParams], Vector],
-) -> tuple[Vector, float]:
-    """Standard errors of what ``publish`` makes of parameters, and the information's condition.
+) -> Vector:
+    """Standard errors of what ``publish`` makes of parameters.
 
     By the delta method; NaN where the information is not positive definite.
     """
@@ -128,6 +160,6 @@ def standard_errors(
     try:
         root = np.linalg.cholesky(information)
     except np.linalg.LinAlgError:
-        return np.full(slopes.shape[1], np.nan), float("inf")
+        return np.full(slopes.shape[1], np.nan)
     half = np.linalg.solve(root, slopes)
-    return np.sqrt(np.einsum("ij,ij->j", half, half)), condition(information)
+    return np.asarray(np.sqrt(np.einsum("ij,ij->j", half, half)))
