@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from chain_counts import count_slowly
 
-from benchmarks.papers import experts_rates, markov_estimation, markov_prediction, two_states
+from benchmarks.papers import (
+    experts_rates,
+    markov_estimation,
+    markov_prediction,
+    truncated_error,
+    two_states,
+)
 from pyestim.models.chain_smoothing import smoothed
 from pyestim.models.divergences import divergence
 
@@ -54,7 +60,10 @@ def test_worst_risks_agree_with_the_known_values():
     assert (np.abs(risks - markov_prediction.KNOWN[10**4]) < bound).all()
 
 
-@pytest.mark.parametrize("script", [markov_prediction, markov_estimation, experts_rates])
+SCRIPTS = [markov_prediction, markov_estimation, experts_rates, truncated_error]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_quick_mode(script, tmp_path, capsys):
     script.main(["--quick", "--out", str(tmp_path)])
     name = script.__name__.rsplit(".", 1)[-1]

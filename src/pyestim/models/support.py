@@ -148,6 +148,8 @@ class Support:
 
 def _in_union(x: NDArray[Any], intervals: NDArray[Any]) -> NDArray[np.bool_]:
     """Which values lie in one of the increasing, disjoint intervals."""
+    if len(intervals) == 1:
+        return np.asarray((x >= intervals[0, 0]) & (x <= intervals[0, 1]))
     place = np.searchsorted(intervals[:, 0], x, side="right") - 1
     found: NDArray[np.bool_] = (place >= 0) & (x <= intervals[np.maximum(place, 0), 1])
     return found

@@ -48,7 +48,7 @@ WARM_SWEEPS = 12
 #: Where there are so many times as many rows as these, the maximum of a sample comes first.
 LARGE, SAMPLE_ROWS = 4, 8192
 #: The gain that a sample leaves is far below what its maximum loses over all rows.
-SAMPLE_TOL = 1e-6
+SAMPLE_TOL = 1e-5
 #: Longest step in a coordinate: a factor e^2 of a weight or a standard deviation.
 LONGEST = 2.0
 
