@@ -11,6 +11,7 @@ from pyestim.plot._mixture import MixtureDisplay
 from pyestim.plot._path import PathDisplay
 from pyestim.plot._selection import SelectionDisplay
 from pyestim.plot._transitions import TransitionDisplay
+from pyestim.plot._truncation import TruncationDisplay
 
 __all__ = [
     "ConvergenceDisplay",
@@ -19,4 +20,5 @@ __all__ = [
     "PathDisplay",
     "SelectionDisplay",
     "TransitionDisplay",
+    "TruncationDisplay",
 ]
