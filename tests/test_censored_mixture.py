@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import CensoredData, norm
+from scipy.stats import CensoredData, multivariate_normal, norm
+from sklearn.exceptions import ConvergenceWarning
 
 import pyestim
 from pyestim import CensoredGaussianMixture, GaussianMixture
+from pyestim.models.cut_normal import box_moments, interval_moments
 
 pytestmark = pytest.mark.once
 
@@ -212,3 +214,100 @@ def test_hardly_anything_is_seen():
     mixture.fit(X, trunc_lower=5.0)
     assert np.isfinite(mixture.means_).all() and np.isfinite(mixture.covariances_).all()
     assert any("so little of the mixture" in line for line in mixture.report_.diagnosis)
+
+
+def test_several_censored_cells_are_a_box():
+    """Rows of one component with exact, censored and missing cells, by the moments of boxes."""
+    rng = np.random.default_rng(6)
+    root = rng.normal(size=(4, 4)) * 0.5 + np.eye(4)
+    mixture = CensoredGaussianMixture.from_params([1.0], [[0.0, 1.0, 2.0, 3.0]], [root @ root.T])
+    mean, cov = mixture.means_[0], mixture.covariances_[0]
+    x, inf = rng.normal(size=4) + mean, np.inf
+    lower, upper = x.copy(), x.copy()
+    lower[[0, 2]], upper[[0, 2]] = [-inf, x[2] - 0.4], [x[0] + 0.3, inf]
+    for missing in (False, True):
+        o, u = ([1], [0, 2, 3]) if missing else ([1, 3], [0, 2])
+        if missing:
+            lower[3], upper[3] = -inf, inf
+        slope = cov[np.ix_(u, o)] @ np.linalg.inv(cov[np.ix_(o, o)])
+        centre = mean[u] + slope @ (x[o] - mean[o])
+        rest = cov[np.ix_(u, u)] - slope @ cov[np.ix_(o, u)]
+        inside = box_moments(centre, rest, lower[u], upper[u])
+        filled = mixture.impute(lower=lower[None], upper=upper[None])[0]
+        assert np.allclose(filled[u], inside.mean, rtol=1e-9)
+        density = multivariate_normal(mean[o], cov[np.ix_(o, o)]).logpdf(x[o])
+        found = mixture.score_samples(lower=lower[None], upper=upper[None])
+        assert np.allclose(found, density + inside.log_probability, rtol=1e-9)
+
+
+def test_a_step_takes_the_moments_of_boxes():
+    """One EM step of one component on rows with two censored cells, in plain numpy."""
+    rng = np.random.default_rng(7)
+    cov = np.array([[1.0, 0.5, 0.2], [0.5, 1.5, -0.3], [0.2, -0.3, 0.8]])
+    x = rng.normal(size=(30, 3)) @ np.linalg.cholesky(cov).T
+    lower, upper = x.copy(), x.copy()
+    upper[:, :2] = np.inf
+    upper[1::3, 0] = x[1::3, 0] + 0.7
+    lower[::2, 1], upper[::2, 1] = -np.inf, x[::2, 1] + 0.2
+    options = {"weights_init": [1.0], "means_init": np.zeros((1, 3)), "max_iter": 1}
+    mixture = CensoredGaussianMixture(**options, precisions_init=[np.linalg.inv(cov)])
+    with pytest.warns(ConvergenceWarning):
+        mixture.fit(lower=lower, upper=upper, sample_weight=np.full(30, 2.0))
+    first, second = np.zeros(3), np.zeros((3, 3))
+    slope = cov[:2, 2:] / cov[2, 2]
+    rest = cov[:2, :2] - slope @ cov[2:, :2]
+    for i in range(30):
+        inside = box_moments(slope[:, 0] * x[i, 2], rest, lower[i, :2], upper[i, :2])
+        t = np.append(inside.mean, x[i, 2])
+        first += t / 30
+        second += np.outer(t, t) / 30
+        second[:2, :2] += inside.covariance / 30
+    assert np.allclose(mixture.means_[0], first, rtol=1e-9)
+    assert np.allclose(mixture.covariances_[0], second - np.outer(first, first), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["diag", "full"])
+def test_every_row_may_have_a_pattern_of_its_own(kind):
+    rng = np.random.default_rng(8)
+    X = blobs(400, 6)
+    gone, right = rng.random((2, *X.shape)) < 0.2
+    right &= rng.random(X.shape) < (1.0 if kind == "diag" else 0.2)
+    lower, upper = np.where(gone, -np.inf, X), np.where(gone | right, np.inf, X)
+    mixture = CensoredGaussianMixture(2, covariance_type=kind, random_state=0, accelerate=None)
+    mixture.fit(lower=lower, upper=upper)
+    assert np.all(np.diff(mixture.report_.trace) > -1e-9)
+    order = rng.permutation(len(X))
+    turned = mixture.score_samples(lower=lower[order], upper=upper[order])
+    assert np.allclose(turned, mixture.score_samples(lower=lower, upper=upper)[order], rtol=1e-12)
+
+
+def test_components_without_a_share_are_left_out():
+    """Far components change nothing, though their cells are not integrated."""
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(100, 2))
+    lower, upper = np.floor(x), np.floor(x) + 1.0
+    weights, means, variances = [0.4, 0.3, 0.3], [[0, 0], [1, 0], [90, 90]], np.ones((3, 2))
+    far = CensoredGaussianMixture.from_params(weights, means, variances, covariance_type="diag")
+    each = np.array(
+        [
+            interval_moments(mean, 1.0, lower, upper).log_probability.sum(axis=1) + np.log(w)
+            for w, mean in zip(weights, np.array(means, float), strict=True)
+        ]
+    )
+    found = far.score_samples(lower=lower, upper=upper)
+    assert np.allclose(found, np.logaddexp.reduce(each), rtol=1e-13)
+    resp = far.predict_proba(lower=lower, upper=upper)
+    assert np.allclose(resp, np.exp(each - found).T, atol=1e-13)
+
+
+@pytest.mark.parametrize("far", [1e3, 1e150, 1e300])
+def test_bounds_far_away_stay_finite(far):
+    X = blobs(50)
+    X[0] = far
+    mixture = CensoredGaussianMixture(2, random_state=0).fit(X[1:])
+    for bounds in ({"lower": X}, {"upper": -X}):
+        side = np.full_like(X, np.inf)
+        full = {"lower": -side, "upper": side, **bounds}
+        assert np.isfinite(mixture.score_samples(**full)).all()
+        assert np.isfinite(mixture.predict_proba(**full)).all()
+        assert not np.isnan(mixture.impute(**full)).any()

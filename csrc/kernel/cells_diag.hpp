@@ -8,6 +8,7 @@
 
 struct CellsDiag {
   static constexpr int w = Tile64::width, u = Tile64::vectors;
+  static constexpr double log_negligible = 46;  // a share of 1e-20 changes no statistic
 
   struct Scratch {
     double* present;   // panels: 1 exact, 0 not
@@ -20,7 +21,13 @@ struct CellsDiag {
     int32_t* n_missing;   // (d,)
     double* mean;         // (K, d, rows) E[t] of the censored cells in standard deviations
     double* square;       // (K, d, rows) E[t^2]
-    int stride;           // rows, and a vector behind
+    int32_t* chosen;      // (rows,)
+    int32_t* copied_rows;
+    double* copy;    // (5, rows) chosen cells and their moments
+    int32_t* best;   // (rows,) likeliest component
+    int8_t* wanted;  // (rows,)
+    double* reach;   // (rows,) where a log-density counts
+    int stride;      // rows, and a vector behind
   };
 
   // Few enough that the moments of all components stay in the second cache.
@@ -43,36 +50,58 @@ struct CellsDiag {
     s.width = arena.take<double>(d * s.stride);
     s.n_censored = arena.take<int32_t>(d);
     s.n_missing = arena.take<int32_t>(d);
+    s.chosen = arena.take<int32_t>(s.stride);
+    s.copied_rows = arena.take<int32_t>(s.stride);
+    s.copy = arena.take<double>(5 * int64_t(s.stride));
+    s.best = arena.take<int32_t>(s.stride);
+    s.wanted = arena.take<int8_t>(s.stride);
+    s.reach = arena.take<double>(s.stride);
     s.mean = arena.take<double>(k * d * s.stride);
     s.square = arena.take<double>(k * d * s.stride);
     return s;
   }
 
+  // One stretch of rows with the same pattern, the first of them at place i of the block.
+  static void gather_stretch(const CellRows& rows, int i, int stop, int d, Scratch& s) {
+    const CellsView& cells = *rows.cells;
+    const int32_t pattern = cells.pattern[rows[i]];
+    int64_t cell = first_cell(cells, pattern, rows[i]);
+    for (int j = 0; j < d; ++j) {
+      const CellState state = state_of(cells, pattern, d, j);
+      mark(s.present, d, j, i, stop, state == CellState::exact);
+      int32_t* list = state == CellState::missing ? s.missing : s.index;
+      int32_t& n = state == CellState::missing ? s.n_missing[j] : s.n_censored[j];
+      if (state == CellState::exact) continue;
+      const int64_t at = int64_t(j) * s.stride + n;
+      n += stop - i;
+      for (int e = 0; e < stop - i; ++e) list[at + e] = i + e;
+      if (state == CellState::missing) continue;
+      for (int e = 0; e < stop - i; ++e) {
+        s.lower[at + e] = cells.lower[cell + e];
+        s.upper[at + e] = cells.upper[cell + e];
+        s.width[at + e] = cells.width[cell + e];
+      }
+      cell += pattern_rows(cells, pattern);
+    }
+  }
+
+  static void mark(double* present, int d, int j, int i, int stop, bool exact) {
+    for (; i < stop; ++i) {
+      present[(int64_t(i / Tile64::panel) * d + j) * Tile64::panel + i % Tile64::panel] = exact;
+    }
+  }
+
   // Once per block, for all candidates.
   static void gather(const CellRows& rows, int padded, int d, Scratch& s) {
-    for (int j = 0; j < d; ++j) s.n_censored[j] = s.n_missing[j] = 0;
-    for (int i = 0; i < padded; ++i) {
-      double* present = s.present + int64_t(i / Tile64::panel) * d * Tile64::panel + i % Tile64::panel;
-      if (i >= rows.count) {
-        for (int j = 0; j < d; ++j) present[j * Tile64::panel] = 1;
-        continue;
-      }
-      const int64_t row = rows[i];
-      const int32_t pattern = rows.cells->pattern[row];
-      int64_t cell = first_cell(*rows.cells, pattern, row);
-      const int64_t step = pattern_rows(*rows.cells, pattern);
-      for (int j = 0; j < d; ++j) {
-        const CellState state = state_of(*rows.cells, pattern, d, j);
-        present[j * Tile64::panel] = state == CellState::exact;
-        if (state == CellState::missing) s.missing[int64_t(j) * s.stride + s.n_missing[j]++] = i;
-        if (state != CellState::censored) continue;
-        const int64_t at = int64_t(j) * s.stride + s.n_censored[j]++;
-        s.index[at] = i;
-        s.lower[at] = rows.cells->lower[cell];
-        s.upper[at] = rows.cells->upper[cell];
-        s.width[at] = rows.cells->width[cell];
-        cell += step;
-      }
+    for (int j = 0; j < d; ++j) {
+      s.n_censored[j] = s.n_missing[j] = 0;
+      mark(s.present, d, j, rows.count, padded, true);
+    }
+    for (int i = 0; i < rows.count;) {
+      const int left = rows.count - i;
+      const int stop = i + (rows.list != nullptr ? 1 : same_pattern(*rows.cells, rows[i], rows[i] + left, left));
+      gather_stretch(rows, i, stop, d, s);
+      i = stop;
     }
     fill_vectors(d, s);
   }
@@ -111,33 +140,131 @@ struct CellsDiag {
     }
   }
 
-  // Adds the log-probabilities of the censored cells of component k, and keeps their moments.
-  static void censored_quad(const CellsJob& job, const CellParameters& p, int k, const Scratch& s, double* quad) {
-    const Strides strides = strides_of(job);
+  // Limits of the censored cells i .. i + width of a column, in standard deviations of component k.
+  struct Limits {
+    Pack64 scale, mean;
+
+    Limits(const CellsJob& job, const CellParameters& p, int k, int j)
+        : scale(broadcast(p.factors[strides_of(job).at(k, j)])),
+          mean(broadcast(p.means[int64_t(k) * job.mixture.rows.d + j])) {}
+    PYESTIM_INLINE Pack64 of(const double* bound) const { return (load(bound) - mean) * scale; }
+  };
+
+  // What the probability of an interval is at most: exp(-distance^2 / 2).
+  PYESTIM_INLINE static Pack64 most_log_prob(Pack64 a, Pack64 b) {
+    const Pack64 distance = max(max(a, -b), broadcast(0.0));
+    return max(-0.5 * (distance * distance), broadcast(least_log_prob));
+  }
+
+  // Adds at most what the censored cells of component k have, and forgets their moments.
+  static void bound_quad(const CellsJob& job, const CellParameters& p, int k, const Scratch& s, double* quad) {
     const int d = job.mixture.rows.d;
     for (int j = 0; j < d; ++j) {
+      const Limits limits(job, p, k, j);
       const int64_t column = int64_t(j) * s.stride, kept = (int64_t(k) * d + j) * s.stride;
-      const Pack64 scale = broadcast(p.factors[strides.at(k, j)]), mean = broadcast(p.means[int64_t(k) * d + j]);
       for (int i = 0; i < s.n_censored[j]; i += w) {
-        const auto part =
-            normal_interval((load(s.lower + column + i) - mean) * scale, (load(s.upper + column + i) - mean) * scale,
-                            load(s.width + column + i) * scale);
-        store(s.mean + kept + i, part.mean);
-        store(s.square + kept + i, part.variance + part.mean * part.mean);
-        alignas(alignment) double log_prob[w];
-        store(log_prob, part.log_prob);
-        const int count = s.n_censored[j] - i < w ? s.n_censored[j] - i : w;
-        for (int e = 0; e < count; ++e) quad[s.index[column + i + e]] += log_prob[e];
+        store(s.mean + kept + i, broadcast(0.0));
+        store(s.square + kept + i, broadcast(0.0));
+        add_to_rows(most_log_prob(limits.of(s.lower + column + i), limits.of(s.upper + column + i)),
+                    s.index + column + i, s.n_censored[j] - i, quad);
       }
     }
   }
 
+  PYESTIM_INLINE static void add_to_rows(Pack64 values, const int32_t* rows, int count, double* quad) {
+    alignas(alignment) double each[w];
+    store(each, values);
+    for (int e = 0; e < (count < w ? count : w); ++e) quad[rows[e]] += each[e];
+  }
+
+  // Censored cells of one column, one behind the other, and where their moments go.
+  struct Column {
+    int n;
+    const double *lower, *upper, *width;
+    const int32_t* rows;
+    double *mean, *square;
+  };
+
+  // Log-probabilities of the censored cells of component k in the rows that are wanted (all: null), in the place of
+  // what they are at most, and their moments.
+  static void censored_quad(const CellsJob& job, const CellParameters& p, int k, const Scratch& s, const int8_t* wanted,
+                            double* quad) {
+    const int d = job.mixture.rows.d;
+    for (int j = 0; j < d; ++j) {
+      const Limits limits(job, p, k, j);
+      const int64_t at = int64_t(j) * s.stride, kept = (int64_t(k) * d + j) * s.stride;
+      Column column{s.n_censored[j], s.lower + at,  s.upper + at,   s.width + at,
+                    s.index + at,    s.mean + kept, s.square + kept};
+      const bool some = wanted != nullptr && choose(s, wanted, column);
+      for (int i = 0; i < column.n; i += w) {
+        const Pack64 a = limits.of(column.lower + i), b = limits.of(column.upper + i);
+        const auto part = normal_interval(a, b, load(column.width + i) * limits.scale);
+        store(column.mean + i, part.mean);
+        store(column.square + i, part.variance + part.mean * part.mean);
+        const Pack64 log_prob = max(part.log_prob, broadcast(least_log_prob));
+        add_to_rows(wanted == nullptr ? log_prob : log_prob - most_log_prob(a, b), column.rows + i, column.n - i, quad);
+      }
+      for (int i = 0; some && i < column.n; ++i) {
+        s.mean[kept + s.chosen[i]] = column.mean[i];
+        s.square[kept + s.chosen[i]] = column.square[i];
+      }
+    }
+  }
+
+  // Leaves the cells in wanted rows, copied behind each other; false: those are all of them.
+  static bool choose(const Scratch& s, const int8_t* wanted, Column& column) {
+    int n = 0;
+    for (int i = 0; i < column.n; ++i) {
+      s.chosen[n] = i;
+      n += wanted[column.rows[i]];
+    }
+    if (n == column.n) return false;
+    double* copy[5];
+    for (int i = 0; i < 5; ++i) copy[i] = s.copy + int64_t(i) * s.stride;
+    for (int i = 0; i < round_up(n, w); ++i) {
+      const int from = s.chosen[i < n ? i : n - 1];
+      copy[0][i] = column.lower[from];
+      copy[1][i] = column.upper[from];
+      copy[2][i] = column.width[from];
+      s.copied_rows[i] = column.rows[from];
+    }
+    column = {n, copy[0], copy[1], copy[2], s.copied_rows, copy[3], copy[4]};
+    return true;
+  }
+
+  // The likeliest component of each row is found by what its cells have at most, and the others only have theirs
+  // computed where that leaves them a share of the row.
   static void quad(const Block<double>& block, const CellsJob& job, const CellParameters& p, const Scratch& s,
                    double* quad) {
-    for (int k = 0; k < job.mixture.n_components; ++k) {
+    const int n = job.mixture.n_components;
+    const bool prune = n > 2 || (n > 1 && block.d > 1);
+    for (int k = 0; k < n; ++k) {
       double* out = quad + int64_t(k) * Tile64::stride;
       exact_quad(block, job, p, k, s.present, out);
-      censored_quad(job, p, k, s, out);
+      if (prune) {
+        bound_quad(job, p, k, s, out);
+      } else {
+        censored_quad(job, p, k, s, nullptr, out);
+      }
+    }
+    if (prune) likely_quad(block.rows, job, p, s, quad);
+  }
+
+  static void likely_quad(int rows, const CellsJob& job, const CellParameters& p, const Scratch& s, double* quad) {
+    const int n = job.mixture.n_components;
+    const auto height = [&](int k, int i) { return quad[int64_t(k) * Tile64::stride + i] + p.log_offset[k]; };
+    for (int i = 0; i < rows; ++i) {
+      s.best[i] = 0;
+      for (int k = 1; k < n; ++k) s.best[i] = height(k, i) > height(s.best[i], i) ? k : s.best[i];
+    }
+    for (int k = 0; k < n; ++k) {
+      for (int i = 0; i < rows; ++i) s.wanted[i] = s.best[i] == k;
+      censored_quad(job, p, k, s, s.wanted, quad + int64_t(k) * Tile64::stride);
+    }
+    for (int i = 0; i < rows; ++i) s.reach[i] = height(s.best[i], i) - log_negligible;
+    for (int k = 0; k < n; ++k) {
+      for (int i = 0; i < rows; ++i) s.wanted[i] = s.best[i] != k && height(k, i) > s.reach[i];
+      censored_quad(job, p, k, s, s.wanted, quad + int64_t(k) * Tile64::stride);
     }
   }
 

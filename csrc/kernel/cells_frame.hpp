@@ -10,6 +10,7 @@
 using Tile64 = Tile<double>;
 using Pack64 = Pack<double>::V;
 
+constexpr double least_log_prob = -1e298;                    // of a cell: sums over cells stay finite
 constexpr double log_unit_normal = -0.91893853320467274178;  // -log(2 pi) / 2
 // Logarithm of the most unseen rows that a seen one stands for: their sums stay in range.
 constexpr double most_unseen_log = 600;

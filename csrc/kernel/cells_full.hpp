@@ -213,7 +213,7 @@ struct CellsFull {
                                         (load(s.bound[1] + row) - from) * scale, load(s.bound[2] + row) * scale);
       store(centre + row, load(centre + row) + part.mean * sd);
       store(spread + row, part.variance * (sd * sd));
-      store(quad + row, load(quad + row) + part.log_prob);
+      store(quad + row, load(quad + row) + max(part.log_prob, broadcast(least_log_prob)));
     }
   }
 
@@ -263,7 +263,7 @@ struct CellsFull {
     for (int row = 0; row < block.padded; ++row) {
       // Rows behind the last one weigh nothing: what they hold must be finite.
       if (row < block.rows && read_box(b, s, mean, t, row)) log_prob = inside_box(b, n);
-      quad[row] += log_prob;
+      quad[row] += log_prob > least_log_prob ? log_prob : least_log_prob;  // of NaN too
       for (int i = 0, at = 0; i < n; ++i) {
         t[int64_t(c0 + i) * Tile64::stride + row] = b.inside[i] - mean[s.order[c0 + i]];
         for (int j = 0; j <= i; ++j, ++at) spread[int64_t(at) * Tile64::stride + row] = b.inside_cov[i * n + j];

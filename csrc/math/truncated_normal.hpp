@@ -8,7 +8,7 @@
 //   wide, x >= 0   the law above x is a mixture of the law inside and of the law above y with the small share
 //                  rho = P(above y | above x); its moments are solved for the inside ones
 //   narrow         width < 2 and (y^2 - x^2) / 4 < 2.5: Gauss-Legendre quadrature about the midpoint
-// Both wide ones are computed in every lane, the narrow one when a lane asks for it.
+// Both wide ones are computed in every lane when a lane asks for one of them, and so is the narrow one.
 #pragma once
 
 template <class V>
@@ -100,9 +100,11 @@ PYESTIM_INLINE Interval<V> normal_interval(V a, V b, V width) {
   using L = IntervalLimits;
   const auto turned = b < -a;
   const V x = select(turned, -b, a), y = select(turned, -a, b);
-  Interval<V> inside = wide_interval(x, y, width);
   const V midpoint = 0.5 * x + 0.5 * y;
   const auto narrow = (width < L::narrow_width) & (midpoint * (0.5 * width) < L::narrow_slope);
+  const V zero = broadcast(0.0);
+  Interval<V> inside = {zero, zero, zero, zero};
+  if (any(!narrow)) inside = wide_interval(x, y, width);
   if (any(narrow)) {
     Interval<V> exact;
     narrow_interval(midpoint, width, exact);
