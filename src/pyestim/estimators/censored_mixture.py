@@ -127,8 +127,8 @@ class CensoredGaussianMixture(CensoredQueries, GaussianMixture):
     >>> counts = [8, 20, 5, 4, 18, 10]
     >>> binned = CensoredGaussianMixture(2, tol=1e-6, random_state=0)
     >>> binned = binned.fit(lower=edges[:-1], upper=edges[1:], sample_weight=counts)
-    >>> print(np.sort(binned.means_[:, 0]).round(2))
-    [1.42 4.57]
+    >>> print(np.sort(binned.means_[:, 0]).round(1))
+    [1.4 4.7]
     """
 
     _model_class = CellMixture

@@ -198,7 +198,11 @@ class TruncationDisplay:
     def _draw_bars(self, ax: Axes) -> None:
         if self.edges is None or self.exact is None or self.bounded is None:
             return
-        place: dict[str, Any] = {"x": self.edges[:-1], "width": np.diff(self.edges), "align": "edge"}
+        place: dict[str, Any] = {
+            "x": self.edges[:-1],
+            "width": np.diff(self.edges),
+            "align": "edge",
+        }
         if self.exact.any():
             label = "exact" if self.bounded.any() else "data"
             ax.bar(height=self.exact, color="#d0d0d0", edgecolor="white", label=label, **place)
