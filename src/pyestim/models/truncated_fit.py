@@ -62,10 +62,13 @@ class TruncatedFit:
     fit : Fit
     known : Knowledge
         From the observed information; NaN where there are too many parameters to form it.
+    matrix : ndarray of shape (P - 1, P - 1), optional
+        What Newton's method knows of the information, in the coordinates of `tangent`.
     """
 
     fit: Fit[MixtureParams]
     known: Knowledge
+    matrix: Vector | None = None
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,12 @@ def fit_truncated(
         rows, weight = source.take(source.spread_indices(SAMPLE_ROWS))
         sample = LocalSweep(model, Sample(rows, weight))
         apart = replace(options, tol=max(options.tol, SAMPLE_TOL), progress=None, certain=False)
-        starts = _from_all(model, sample, starts, apart, WARM_SWEEPS).fit.all_params
-        return _from_all(model, sweep, starts, options, 1)
-    return _from_all(model, sweep, starts, options, WARM_SWEEPS)
+        first = _from_all(model, sample, starts, apart, WARM_SWEEPS)
+        scale = sweep.weight_sum / sample.weight_sum
+        matrices = [None if one.matrix is None else one.matrix * scale for one in first]
+        params = [one.fit.params for one in first]
+        return _best(_from_all(model, sweep, params, options, 1, matrices))
+    return _best(_from_all(model, sweep, starts, options, WARM_SWEEPS))
 
 
 def _from_all(
@@ -121,21 +127,29 @@ def _from_all(
     starts: Sequence[MixtureParams],
     options: Options,
     n_warm: int,
-) -> TruncatedFit:
+    matrices: Sequence[Vector | None] | None = None,
+) -> list[TruncatedFit]:
     """Some plain steps from every start, then Newton's method from each of them."""
     warm = min(n_warm, options.max_sweeps)
     fit = _climb(model, sweep, starts, options.tol, warm, replace(options, accelerate=None))
     if fit.report.outcome in (Outcome.INTERRUPTED, Outcome.NOT_FINITE):
-        return TruncatedFit(fit, UNKNOWN)
-    polished = [
-        _polished(model, sweep, params, report, options)
-        for params, report in zip(fit.all_params, fit.all_reports, strict=True)
-    ]
-    best = max(range(len(polished)), key=lambda i: _rank(polished[i].fit))
-    reports = tuple(p.fit.report for p in polished)
-    params = tuple(p.fit.params for p in polished)
-    won = replace(polished[best].fit, all_reports=reports, all_params=params, best=best)
-    return TruncatedFit(won, polished[best].known)
+        return [TruncatedFit(fit, UNKNOWN)]
+    known = matrices or [None] * len(starts)
+    if len(starts) == 1:  # its statistics are at hand
+        return [_polished(model, sweep, fit.params, fit.report, known[0], options, fit.stats)]
+    each = zip(fit.all_params, fit.all_reports, known, strict=True)
+    return [_polished(model, sweep, *one, options) for one in each]
+
+
+def _best(fits: list[TruncatedFit]) -> TruncatedFit:
+    """The best fit, with the accounts of all."""
+    if len(fits) == 1:
+        return fits[0]
+    best = max(range(len(fits)), key=lambda i: _rank(fits[i].fit))
+    reports = tuple(each.fit.report for each in fits)
+    params = tuple(each.fit.params for each in fits)
+    won = replace(fits[best].fit, all_reports=reports, all_params=params, best=best)
+    return replace(fits[best], fit=won)
 
 
 def _suits(model: TruncatedMixture) -> bool:
@@ -183,18 +197,21 @@ def _polished(
     sweep: LocalSweep[MixtureParams],
     params: MixtureParams,
     report: Report,
+    matrix: Vector | None,
     options: Options,
+    stats: Stats | None = None,
 ) -> TruncatedFit:
     """Newton steps; accelerated EM steps where they do not help, and Newton steps again."""
     for tol in (max(options.tol, ROUGH_TOL), options.tol):
-        newton = _Newton(model, sweep, params, options, report)
+        newton = _Newton(model, sweep, params, options, report, matrix, stats)
         outcome = newton.run()
         fit = newton.result(outcome)
         if outcome is not None:
-            return TruncatedFit(fit, newton.known)
+            return TruncatedFit(fit, newton.known, newton.matrix)
         left = max(options.max_sweeps - newton.sweeps, 2)
         again = _climb(model, sweep, [newton.params], tol, left, options)
-        params, report = again.params, _joined(fit.report, again.report)
+        report = _joined(fit.report, again.report)
+        params, matrix, stats = again.params, None, again.stats
     return TruncatedFit(replace(again, report=report), _known_at(model, sweep, again))
 
 
@@ -221,6 +238,8 @@ class _Newton:
         params: MixtureParams,
         options: Options,
         report: Report,
+        matrix: Vector | None,
+        stats: Stats | None,
     ) -> None:
         self.model, self.sweep, self.options, self.before = model, sweep, options, report
         self.ways = tangent(model)
@@ -229,13 +248,17 @@ class _Newton:
         self.accepted = self.rejected = 0
         self.remaining = float("inf")
         self.known = NOTHING
+        self.matrix, self.concave = np.zeros((0, 0)) if matrix is None else matrix, False
         self.steps = 0  # since the matrix was formed
         self.began = perf_counter()
-        self._take(params, *self._evaluated(params))
+        if stats is None:
+            self._take(params, *self._evaluated(params))
+        else:
+            self._take(params, stats, model.objective(params, stats) / sweep.weight_sum)
 
     def run(self) -> Outcome | None:
         """Step until the gain that is to come is below the tolerance; None where that fails."""
-        if not (isfinite(self.objective) and self._look()):
+        if not (isfinite(self.objective) and (self.matrix.size or self._look())):
             return None
         while self.sweeps < self.options.max_sweeps:
             step, self.remaining = self._step()
