@@ -188,6 +188,7 @@ def test_density_inside_and_everywhere(mixture):
     np.testing.assert_allclose(mixture.density(x[:, None]), seen, rtol=1e-12)
     assert mixture.missing_mass_ == pytest.approx(1.0 - alpha, rel=1e-12)
     np.testing.assert_allclose(mixture.inside_mass_, edges[0] - edges[1], rtol=1e-12)
+    assert mixture.inside_error_ == 0.0
 
 
 def test_samples_have_the_right_law(mixture):
@@ -320,3 +321,16 @@ def test_gauss_quadrature_finds_the_atoms():
     nodes, share = gauss_quadrature(np.power(0.5, np.arange(6)), 3)  # a single atom
     np.testing.assert_allclose(share, [1.0, 0.0, 0.0])
     assert nodes[0] == pytest.approx(0.5)
+
+
+def test_boxes_that_bound_three_columns_say_their_error():
+    """Quasi-Monte-Carlo with fixed points: the same fit twice, near the truth."""
+    rng = np.random.default_rng(9)
+    root = np.array([[1.0, 0.0, 0.0], [0.5, 0.8, 0.0], [0.2, -0.3, 0.9]])
+    whole = rng.normal(size=(3000, 3)) @ root.T
+    rows = whole[(np.abs(whole) < 1.5).all(axis=1)]
+    options = {"lower": -1.5, "upper": 1.5, "random_state": 0}
+    cut, again = (TruncatedGaussianMixture(**options).fit(rows) for _ in range(2))
+    np.testing.assert_array_equal(cut.covariances_, again.covariances_)
+    assert 0.0 < cut.inside_error_ < 1e-2
+    assert 1.0 - cut.missing_mass_ == pytest.approx(len(rows) / len(whole), abs=0.1)

@@ -66,6 +66,11 @@ class TruncatedQueries(GaussianStarts):
         return np.exp(inside_of(self._form(), self._support()).log_mass)
 
     @property
+    def inside_error_(self) -> float:
+        """Largest estimated relative error of `inside_mass_`; zero where it is exact."""
+        return inside_of(self._form(), self._support()).error
+
+    @property
     def missing_mass_(self) -> float:
         """Estimated share of the whole that lies outside the set."""
         if self._support().everything:

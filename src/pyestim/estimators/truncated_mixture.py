@@ -92,6 +92,8 @@ class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
         Estimated share of the whole that lies outside the set and is never seen.
     inside_mass_ : ndarray of shape (k,)
         Probability of the set under each component.
+    inside_error_ : float
+        Largest estimated relative error of ``inside_mass_``; zero where it is exact.
     support_ : ndarray of shape (m, 2) or (d, 2)
         Intervals in order (one column), or lower and upper ends of each column.
     information_condition_ : float

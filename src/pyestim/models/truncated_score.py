@@ -15,6 +15,8 @@ from pyestim.models.truncated import TruncatedMixture, TruncatedParams, wall_for
 
 #: Step of the central differences: their error is its square, and rounding over it.
 STEP = 1e-4
+#: The same where probabilities have errors, which may jump.
+WIDE_STEP = 1e-2
 
 
 def gradient(model: TruncatedMixture, params: MixtureParams, stats: Stats) -> Vector:
@@ -93,13 +95,15 @@ def hessian(
     `Infeasible` where there is no neighbour.
     """
     here, ways = model.pack(params), tangent(model)
+    inside = params.inside if isinstance(params, TruncatedParams) else None
+    length = WIDE_STEP if inside is not None and inside.error > 0.0 else STEP
     signs = (1.0, -1.0) if slope is None else (1.0,)
-    near = [model.unpack(here + sign * STEP * way) for sign in signs for way in ways.T]
+    near = [model.unpack(here + sign * length * way) for sign in signs for way in ways.T]
     pairs = zip(near, sweep(near), strict=True)
     slopes = np.array([gradient(model, point, stats) for point, stats in pairs]) @ ways
     size = ways.shape[1]
     other = slopes[size:] if slope is None else slope
-    found = (slopes[:size] - other) / (STEP * len(signs))
+    found = (slopes[:size] - other) / (length * len(signs))
     return np.asarray(0.5 * (found + found.T))
 
 
