@@ -72,8 +72,9 @@ class Support:
 
     def moved(self, centre: Vector, scale: Vector) -> Support:
         """Return the set in coordinates ``(x - centre) * scale``."""
-        pieces = None if self.intervals is None else (self.intervals - centre) * scale
-        return Support((self.lower - centre) * scale, (self.upper - centre) * scale, pieces)
+        with np.errstate(over="ignore"):  # a limit too far away for doubles is none
+            pieces = None if self.intervals is None else (self.intervals - centre) * scale
+            return Support((self.lower - centre) * scale, (self.upper - centre) * scale, pieces)
 
     def contains(self, X: NDArray[Any]) -> NDArray[np.bool_]:
         """Which rows (n, d) lie inside; bounds are read in the precision of the rows."""

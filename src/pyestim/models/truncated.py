@@ -30,6 +30,8 @@ LEAST_MASS = 1e-3
 WALL = 1.0
 #: A step that does not pay is shortened so many times by this factor.
 MOST_SHORTER, SHORTER = 12, 0.25
+#: No first shorter step is below this share of the full one: its inverse is a number.
+SHORTEST = 1e-30
 #: A fall of the expected log-likelihood per unit weight that is rounding.
 ROUNDING = 1e-14
 
@@ -141,7 +143,8 @@ class TruncatedMixture(Mixture):
             found = self._moved(params, stats, length)
             if found is not None and self.expected(params, found, stats) >= before - slack:
                 return found
-            length = np.exp(params.inside.log_mass) if attempt == 0 else length * SHORTER
+            mass = np.maximum(params.inside.log_mass, log(SHORTEST))
+            length = np.exp(mass) if attempt == 0 else length * SHORTER
         return self._weighted(params.component, params.inside, stats)
 
     def _moved(
@@ -250,7 +253,8 @@ def wall_force(inside: Inside, total: float) -> Vector:
 def _wall(inside: Inside) -> float:
     """What the objective pays for each row."""
     below = _below(inside)
-    return 0.5 * WALL * float(below @ below)
+    with np.errstate(over="ignore"):  # infinite, and not to be kept
+        return 0.5 * WALL * float(below @ below)
 
 
 def _log_sum(terms: Vector) -> float:

@@ -45,6 +45,8 @@ MOST_STEPS, FEW_STEPS = 4, 2
 FLATTEST = 1e-3
 #: Plain steps before the first Newton step, the start included: the beginning chooses the optimum.
 WARM_SWEEPS = 12
+#: Passes of the first Newton step: where it begins, the matrix, where it ends.
+NEWTON_SWEEPS = 3
 #: Where there are so many times as many rows as these, the maximum of a sample comes first.
 LARGE, SAMPLE_ROWS = 4, 8192
 #: The gain that a sample leaves is far below what its maximum loses over all rows.
@@ -130,8 +132,10 @@ def _from_all(
     matrices: Sequence[Vector | None] | None = None,
 ) -> list[TruncatedFit]:
     """Some plain steps from every start, then Newton's method from each of them."""
-    warm = min(n_warm, options.max_sweeps)
-    fit = _climb(model, sweep, starts, options.tol, warm, replace(options, accelerate=None))
+    if options.max_sweeps < n_warm + NEWTON_SWEEPS:
+        fit = _climb(model, sweep, starts, options.tol, options.max_sweeps, options)
+        return [TruncatedFit(fit, _known_at(model, sweep, fit))]
+    fit = _climb(model, sweep, starts, options.tol, n_warm, replace(options, accelerate=None))
     if fit.report.outcome in (Outcome.INTERRUPTED, Outcome.NOT_FINITE):
         return [TruncatedFit(fit, UNKNOWN)]
     known = matrices or [None] * len(starts)
@@ -208,9 +212,14 @@ def _polished(
         fit = newton.result(outcome)
         if outcome is not None:
             return TruncatedFit(fit, newton.known, newton.matrix)
-        left = max(options.max_sweeps - newton.sweeps, 2)
+        left = options.max_sweeps - newton.sweeps
+        if left < 2:
+            return TruncatedFit(newton.result(Outcome.MAX_SWEEPS), newton.known)
         again = _climb(model, sweep, [newton.params], tol, left, options)
         report = _joined(fit.report, again.report)
+        interrupted = report.outcome is Outcome.INTERRUPTED
+        if interrupted or report.sweeps + NEWTON_SWEEPS > options.max_sweeps:
+            break
         params, matrix, stats = again.params, None, again.stats
     return TruncatedFit(replace(again, report=report), _known_at(model, sweep, again))
 
@@ -335,7 +344,7 @@ class _Newton:
         """Go along the step as far as the objective rises, and learn from the new gradient."""
         here, before = self.model.pack(self.params), self.slope
         step = step * min(1.0, LONGEST / max(float(np.abs(step).max()), 1e-300))
-        for _ in range(MOST_HALVINGS):
+        for _ in range(min(MOST_HALVINGS, self.options.max_sweeps - self.sweeps)):
             try:
                 params = self.model.unpack(here + self.ways @ step)
                 stats, value = self._evaluated(params)
@@ -358,5 +367,5 @@ class _Newton:
         size = float(step @ image)
         if along > FLATTEST * size > 0.0:
             self.matrix = (
-                self.matrix + np.outer(change, change) / along - np.outer(image, image) / size
+                self.matrix + np.outer(change, change / along) - np.outer(image, image / size)
             )

@@ -131,8 +131,11 @@ NOTHING = Knowledge(float("inf"), float("inf"))
 
 def knowledge(model: TruncatedMixture, params: MixtureParams, information: Vector) -> Knowledge:
     """Judge an information matrix in the coordinates of `tangent`."""
-    unit = np.sqrt(np.maximum(np.diagonal(information), 1e-300))
-    values, axes = np.linalg.eigh(information / np.outer(unit, unit))
+    own_curvature = np.diagonal(information)
+    if not (np.isfinite(information).all() and own_curvature.min() > 0.0):
+        return NOTHING
+    unit = np.sqrt(own_curvature)
+    values, axes = np.linalg.eigh(information / unit / unit[:, None])
     if not values[0] > 0.0:
         return NOTHING
     means = slice(model.n_components, model.n_components + params.means.size)
