@@ -330,3 +330,19 @@ def test_bounds_far_away_stay_finite(far):
         assert np.isfinite(mixture.score_samples(**full)).all()
         assert np.isfinite(mixture.predict_proba(**full)).all()
         assert not np.isnan(mixture.impute(**full)).any()
+
+
+def test_boxes_of_many_shapes_keep_their_rows():
+    """Boxes are sorted by which of their sides are finite, and every row finds its own again."""
+    rng = np.random.default_rng(12)
+    X = rng.normal(size=(40, 2))
+    low, high = X - rng.exponential(2.0, X.shape), X + rng.exponential(2.0, X.shape)
+    low[rng.random(X.shape) < 0.5] = -np.inf
+    high[rng.random(X.shape) < 0.5] = np.inf
+    low[:5], high[:5] = -np.inf, np.inf
+    mixture = CensoredGaussianMixture(covariance_type="diag").fit(X)
+    found = mixture.score_samples(X, trunc_lower=low, trunc_upper=high)
+    mean, sd = mixture.means_[0], np.sqrt(mixture.covariances_[0])
+    inside = (norm.cdf(high, mean, sd) - norm.cdf(low, mean, sd)).prod(axis=1)
+    density = norm.logpdf(X, mean, sd).sum(axis=1)
+    assert np.allclose(found, density - np.log(inside), rtol=0.0, atol=1e-12)

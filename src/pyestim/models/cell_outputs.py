@@ -25,13 +25,18 @@ class CellOutputs(RowOutputs):
         """
         if table.plain:
             return self.log_prob(table.lower)
-        out = np.empty(len(table))
-        self._cells(table, log_prob=out)
-        out += table.exact @ np.log(self.scale)
+        out = self._sorted_log_prob(table)
         if table.boxes is not None and table.box is not None:
-            seen = np.append(self.log_prob_of(table.boxes), 0.0)  # the last one: no box
+            # Rows number their boxes as these are sorted; the last one: no box.
+            seen = np.append(self._sorted_log_prob(table.boxes), 0.0)
             out -= seen[table.box]
         return table.put_back(out)
+
+    def _sorted_log_prob(self, table: CellTable) -> Array:
+        """Log-likelihoods of the rows in the order of the table, seen wherever they are."""
+        out = np.empty(len(table))
+        self._cells(table, log_prob=out)
+        return np.asarray(out + table.exact @ np.log(self.scale))
 
     def resp_of(self, table: CellTable, out: Array) -> Array:
         """Responsibilities (n, k), written to ``out``."""
