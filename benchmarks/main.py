@@ -8,11 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pyestim
-from benchmarks import chains, compare, experts, gaps, lasso, machine, report, steps, whole
+from benchmarks import (
+    censored,
+    chains,
+    compare,
+    experts,
+    gaps,
+    lasso,
+    machine,
+    report,
+    steps,
+    whole,
+)
 from benchmarks.cases import GAP_CASES, KMEANS_CASE, STEP_CASES
 from benchmarks.peers import Peer, Pyestim, installed_peers
 
-_GROUPS = ("steps", "gaps", "whole", "chains", "lasso", "experts")
+_GROUPS = ("steps", "gaps", "whole", "chains", "lasso", "experts", "censored")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,6 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
         "chains": run_chains,
         "lasso": lasso.measure,
         "experts": lambda options: experts.run(pyestim, results["machine"], quick=options.quick),
+        "censored": lambda options: censored.run(pyestim, quick=options.quick),
     }
     for group in groups:
         results[group] = runners[group](options)

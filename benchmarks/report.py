@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import chains, experts, gaps, lasso_report, steps, whole
+from benchmarks import censored, chains, experts, gaps, lasso_report, steps, whole
 from benchmarks.text import milliseconds, number, table, verdict
 
 if TYPE_CHECKING:
@@ -201,6 +201,8 @@ def markdown(results: dict[str, Any]) -> str:
         parts += ["## Lasso paths, seconds", lasso_report.tables(results["lasso"])]
     if "experts" in results:
         parts += ["## Mixtures of experts", experts.lines(results["experts"])]
+    if "censored" in results:
+        parts += ["## Censored and truncated data", censored.lines(results["censored"])]
     if "whole" in results:
         parts += ["## Whole fits", whole_lines(results["whole"])]
     if "chains" in results:
