@@ -309,6 +309,15 @@ def test_no_more_passes_than_allowed(X, max_iter):
     assert (np.diff(cut.lower_bounds_) >= 0.0).all()
 
 
+def test_a_fit_on_the_variance_floor_ends():
+    """Newton's steps are cut short there: the EM algorithm takes over."""
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.normal(size=2000), np.ones(2000)])
+    cut = TruncatedGaussianMixture(lower=-0.7, tol=1e-8, max_iter=200).fit(rows[rows[:, 0] > -0.7])
+    assert cut.converged_
+    assert cut.covariances_[0, 1, 1] == pytest.approx(1e-6, rel=1e-2)
+
+
 def test_many_rows_begin_with_a_sample():
     rng = np.random.default_rng(7)
     rows = np.concatenate([rng.normal(-1, 1, 40_000), rng.normal(2, 1, 60_000)])

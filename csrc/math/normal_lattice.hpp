@@ -152,14 +152,16 @@ inline double order_coordinates(const LatticeWork& k, int m) {
   return log_typical;
 }
 
-// A number inside (a, b) from u in (0, 1), and log(normal density / density of the draw).
+// A number inside (a, b) from a point in (0, 1), and log(normal density / density of the draw).
 //   tail (0 <= x < y)   exponential with the hazard of x, cut at the width
 //   across (x < 0)      logistic with scale 1 / 1.7 cut at both ends; uniform where that is narrow
 template <class V>
-PYESTIM_INLINE V draw_inside(V a, V b, V width, V u, V& log_ratio) {
+PYESTIM_INLINE V draw_inside(V a, V b, V width, V point, V& log_ratio) {
   const double log_sqrt_2pi = 0x1.d67f1c864beb5p-1, slope = 1.7;
   const V infinite = opaque(IntervalLimits::infinite);
   const auto turned = b < -a;
+  // Draws grow with the point either way: where an interval is turned or not, there must be no jump for the lattice.
+  const V u = select(turned, 1.0 - point, point);
   const V x = max(-infinite, select(turned, -b, a)), y = min(infinite, select(turned, -a, b));
   const auto across = x < 0.0;
   const V near = abs(x), apart = min(infinite, width);

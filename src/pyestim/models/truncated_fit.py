@@ -41,6 +41,9 @@ MOST_COORDINATES = 40
 MOST_HALVINGS = 8
 #: Steps after which the matrix is formed anew, and up to which it says how sure parameters are.
 MOST_STEPS, FEW_STEPS = 4, 2
+#: A step that gains less than this share of its promise is feeble, as all of them are where the
+#: variance floor stops them; after so many in a row the EM algorithm goes on.
+FEEBLE, MOST_FEEBLE = 0.02, 3
 #: A curvature along a step below this share of the expected one teaches nothing.
 FLATTEST = 1e-3
 #: Plain steps before the first Newton step, the start included: the beginning chooses the optimum.
@@ -259,6 +262,7 @@ class _Newton:
         self.known = NOTHING
         self.matrix, self.concave = np.zeros((0, 0)) if matrix is None else matrix, False
         self.steps = 0  # since the matrix was formed
+        self.feeble = 0  # steps in a row that kept little of their promise
         self.began = perf_counter()
         if stats is None:
             self._take(params, *self._evaluated(params))
@@ -282,7 +286,7 @@ class _Newton:
             elif self.steps >= MOST_STEPS:
                 if not self._look():
                     return None
-            elif not self._move(step):
+            elif not self._move(step) or self.feeble >= MOST_FEEBLE:
                 return None
         return Outcome.MAX_SWEEPS
 
@@ -343,13 +347,16 @@ class _Newton:
     def _move(self, step: Vector) -> bool:
         """Go along the step as far as the objective rises, and learn from the new gradient."""
         here, before = self.model.pack(self.params), self.slope
-        step = step * min(1.0, LONGEST / max(float(np.abs(step).max()), 1e-300))
+        share = min(1.0, LONGEST / max(float(np.abs(step).max()), 1e-300))
+        promise, step = (2.0 - share) * share * self.remaining, share * step
         for _ in range(min(MOST_HALVINGS, self.options.max_sweeps - self.sweeps)):
             try:
                 params = self.model.unpack(here + self.ways @ step)
                 stats, value = self._evaluated(params)
                 if isfinite(value) and value > self.objective:
                     self.accepted += 1
+                    feeble = value - self.objective < FEEBLE * promise
+                    self.feeble = self.feeble + 1 if feeble else 0
                     self._take(params, stats, value)
                     self.steps += 1
                     self._learn(step, before - self.slope)
