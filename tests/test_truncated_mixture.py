@@ -363,11 +363,11 @@ def test_gauss_quadrature_finds_the_atoms():
     assert nodes[0] == pytest.approx(0.5)
 
 
-def test_boxes_that_bound_three_columns_say_their_error():
+def test_boxes_that_bound_four_columns_say_their_error():
     """Quasi-Monte-Carlo with fixed points: the same fit twice, near the truth."""
     rng = np.random.default_rng(9)
-    root = np.array([[1.0, 0.0, 0.0], [0.5, 0.8, 0.0], [0.2, -0.3, 0.9]])
-    whole = rng.normal(size=(3000, 3)) @ root.T
+    root = np.eye(4) + np.tril(rng.uniform(-0.5, 0.5, (4, 4)), -1)
+    whole = rng.normal(size=(3000, 4)) @ root.T
     rows = whole[(np.abs(whole) < 1.5).all(axis=1)]
     options = {"lower": -1.5, "upper": 1.5, "random_state": 0}
     cut, again = (TruncatedGaussianMixture(**options).fit(rows) for _ in range(2))

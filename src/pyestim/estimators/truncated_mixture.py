@@ -98,7 +98,8 @@ class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
         Intervals in order (one column), or lower and upper ends of each column.
     information_condition_ : float
         Condition of the observed information, each parameter in its own unit; NaN where it was
-        not formed (more than 40 parameters, method of moments).
+        not formed (more than 40 parameters, method of moments), or where a covariance sits on the
+        variance floor, which `report_` says.
     converged_ : bool
         Whether the stopping criterion held.
     n_iter_ : int
@@ -134,7 +135,7 @@ class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
     inside, and `report_` says so. It is zero for all other fits.
 
     Probabilities and moments are exact for one column, for diag covariances and for boxes that
-    bound at most two columns; beyond that they are found by quasi-Monte-Carlo with fixed points.
+    bound at most three columns; beyond that they are found by quasi-Monte-Carlo with fixed points.
 
     References
     ----------

@@ -131,6 +131,9 @@ NOTHING = Knowledge(float("inf"), float("inf"))
 
 def knowledge(model: TruncatedMixture, params: MixtureParams, information: Vector) -> Knowledge:
     """Judge an information matrix in the coordinates of `tangent`."""
+    floored = params.component.covariance.n_floored
+    if floored is not None and floored[params.weights > 0.0].any():
+        return UNKNOWN  # the floor holds the parameters, and the objective has a slope there
     own_curvature = np.diagonal(information)
     if not (np.isfinite(information).all() and own_curvature.min() > 0.0):
         return NOTHING
