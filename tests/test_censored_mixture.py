@@ -346,3 +346,16 @@ def test_boxes_of_many_shapes_keep_their_rows():
     inside = (norm.cdf(high, mean, sd) - norm.cdf(low, mean, sd)).prod(axis=1)
     density = norm.logpdf(X, mean, sd).sum(axis=1)
     assert np.allclose(found, density - np.log(inside), rtol=0.0, atol=1e-12)
+
+
+def test_the_widest_intervals_are_missing_cells():
+    """Widths whose squares no double holds, without a warning."""
+    X = np.random.default_rng(13).normal(size=(60, 2))
+    known = X > 0.0
+    fits = [
+        CensoredGaussianMixture(covariance_type="diag", tol=1e-12, max_iter=500).fit(
+            lower=np.where(known, X, -far), upper=np.where(known, X, far)
+        )
+        for far in (1e300, np.inf)
+    ]
+    assert np.allclose(fits[0].means_, fits[1].means_, rtol=1e-5)

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.integrate import quad
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import pyestim
 from pyestim import CensoredRegressor
+from pyestim.models import error_laws
 
 sys.path.insert(0, str(Path(__file__).parent / "reference"))
 
@@ -216,6 +218,17 @@ def test_predictions(law, df):
         np.testing.assert_allclose(probability, want, atol=1e-14)
 
 
+def test_between_limits_every_law_has_a_mean():
+    """E max(a, min(Z, b)) is b less the integral of the distribution function."""
+    a, b = np.array([-1.0, 0.0, -50.0, -np.inf]), np.array([2.0, 3.0, 7.0, 1.0])
+    for df in (0.3, 1.0, 1.0 + 1e-9, 1.01):
+        found = error_laws.mean_clipped("t", df, a, b)
+        for i in range(3):
+            mass, _ = quad(stats.t(df).cdf, a[i], b[i], epsabs=1e-12, points=[0.0])
+            assert found[i] == pytest.approx(b[i] - mass, abs=1e-11)
+        assert np.isnan(found[3]) == (df <= 1.0)
+
+
 def test_residuals_are_those_of_survreg():
     X, _, lower, upper = problem()
     model = CensoredRegressor().fit(X, lower=lower, upper=upper)
@@ -322,6 +335,7 @@ def test_a_likelihood_without_maximum_is_reported(law):
         with pytest.warns(ConvergenceWarning, match="the scale goes to zero"):
             assert finite(regressor.fit(X, y))
         assert "no maximum" in str(regressor.report_)
+        assert np.isnan(regressor.standard_errors().log_scale)  # a bound holds it
     with pytest.warns(ConvergenceWarning, match="the scale goes to zero"):
         assert finite(regressor.fit(rng.normal(size=(5, 9)), rng.normal(size=5)))
     side = X[:, 0] > 0

@@ -297,9 +297,11 @@ class CellSource(ArraySource):
         Uniform within an interval, a quarter of the column's variance on a half-line.
         """
         table = self.table
-        width = (table.upper - table.lower) * self.scale
         most = self.column_sd**2
-        within = np.where(np.isfinite(width), np.minimum(width * width / 12.0, most), most / 4.0)
+        with np.errstate(over="ignore"):  # the widest count as half-lines
+            width = (np.float64(table.upper) - table.lower) * self.scale
+            square = width * width
+        within = np.where(np.isfinite(width), np.minimum(square / 12.0, most), most / 4.0)
         return _weighted_mean(within, self.sample_weight)
 
 

@@ -63,7 +63,7 @@ class CensoredRegressor(RegressorMixin, CensoredInference):
         Whether the stopping criterion held.
     n_iter_ : int
         Newton steps, one pass over the rows each, those that were shortened included; at least 1,
-        for least squares at the start is a step.
+        for least squares at the start is a step. Of the last of several fits if df is estimated.
     lower_bound_ : float
         Mean log-likelihood, nats per row.
     report_ : Report

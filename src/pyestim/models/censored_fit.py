@@ -143,7 +143,11 @@ def covariance_of(
     used = np.append(True, np.arange(len(model.free) - 1) < source.n_columns)
     shown = moves.copy()
     shown[: len(used)] &= used
-    return _inverse(information, jacobian[np.ix_(shown, moves)])
+    covariance = _inverse(information, jacobian[np.ix_(shown, moves)])
+    if model.fixed_scale is None and not model.scale_moves(fit.params, fit.stats):
+        at = int(np.count_nonzero(shown[: len(used)]))  # of the scale, which a bound holds
+        covariance[at] = covariance[:, at] = np.nan
+    return covariance
 
 
 def _to_data(model: CensoredRegression, params: CensoredParams, source: CensoredSource) -> Vector:

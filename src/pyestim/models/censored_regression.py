@@ -186,12 +186,14 @@ class CensoredRegression:
         information[:m, :m] = -symmetric(stats["curvature"])
         information[:m, m] = information[m, :m] = -stats["cross"]
         information[m, m] = -stats.number("scale_curvature")
-        moves = np.append(self.free, self._scale_moves(params, gradient[m]))
+        moves = np.append(self.free, self.scale_moves(params, stats))
         gradient = np.where(moves, gradient, 0.0)
         information = np.where(np.outer(moves, moves), information, np.eye(m + 1))
         return gradient, information
 
-    def _scale_moves(self, params: CensoredParams, slope: float) -> bool:
+    def scale_moves(self, params: CensoredParams, stats: Stats) -> bool:
+        """Whether the scale is estimated and no bound holds it."""
+        slope = stats.number("scale_score")
         if self.fixed_scale is not None:
             return False
         if params.inverse_scale >= self.largest_inverse and slope > 0.0:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from scipy.special import erfcx, expit, log_expit, logit, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import erfcx, expit, exprel, log_expit, logit, ndtr, ndtri, stdtr, stdtrit
 
 from pyestim.engine.stats import Vector
 
@@ -24,6 +24,8 @@ N_NODES, NEGLIGIBLE, ENOUGH = 120, 3e-16, 3
 MIDDLE = 3.0
 #: Half the steps of the quadrature of Student's law, and where it ends.
 STEPS, LARGEST_NODE = 450, 6.5
+#: Degrees of freedom up to which what lies beyond a point has no mean, or one that swamps the rest.
+BARELY_A_MEAN = 1.01
 
 
 def largest_curve(law: str, df: float) -> float:
@@ -106,14 +108,29 @@ def mean_clipped(law: str, df: float, a: Vector, b: Vector) -> Vector:
     """Return ``E max(a, min(Z, b))``, a <= b, infinite limits allowed.
 
     In terms of the mean excess over a point, which keeps its digits in the tail. NaN where the law
-    has no mean and a limit does not make one.
+    has no mean and the limits do not make one.
     """
     a, b = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(b, np.float64))
     with np.errstate(invalid="ignore", over="ignore"):
         # E min(Z, b) and E (a - Z)^+, which are min(b, 0) and max(a, 0) but for the excess.
         below = np.minimum(b, 0.0) - _excess(law, df, np.abs(b))
         above = np.maximum(a, 0.0) + _excess(law, df, np.abs(a))
-    return np.asarray(below + above)
+    if law != "t" or df > BARELY_A_MEAN:
+        return np.asarray(below + above)
+    between = np.isfinite(a) & np.isfinite(b)
+    ends = np.where(between, a, 0.0), np.where(between, b, 0.0)
+    return np.where(between, _student_clipped(df, *ends), below + above)
+
+
+def _student_clipped(df: float, a: Vector, b: Vector) -> Vector:
+    """``E max(a, min(Z, b))`` between finite limits, whether Z has a mean or not."""
+
+    def moment(t: Vector) -> Vector:
+        # The integral of z f(z) from 0 to t, without a pole at one degree of freedom.
+        size = np.log(np.hypot(1.0, t / np.sqrt(df)))
+        return np.asarray(df * np.exp(student_log_norm(df)) * size * exprel((1.0 - df) * size))
+
+    return np.asarray(a * stdtr(df, a) + b * stdtr(df, -b) + moment(b) - moment(a))
 
 
 def _excess(law: str, df: float, size: Vector) -> Vector:
