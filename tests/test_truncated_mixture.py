@@ -352,6 +352,17 @@ def test_moments_of_distant_components(known_sd):
         TruncatedGaussianMixture(7, method="moments").fit(rows)
 
 
+def test_moments_of_more_rows_are_nearer_where_the_set_has_a_hole():
+    """The range of the rows grows with their number: so few polynomials that they miss it err."""
+    rng = np.random.default_rng(3)
+    centre = np.where(rng.random(300_000) < 0.4, -1.5, 1.5)
+    rows = centre + rng.normal(size=len(centre))
+    rows = rows[(rows < -1.0) | (rows > 0.0), None]
+    sides = ((-np.inf, -1.0), (0.0, np.inf))
+    cut = TruncatedGaussianMixture(2, support=sides, method="moments", known_sd=1.0).fit(rows)
+    np.testing.assert_allclose(np.sort(cut.means_[:, 0]), [-1.5, 1.5], atol=0.2)
+
+
 def test_gauss_quadrature_finds_the_atoms():
     atoms, weights = np.array([-0.8, 0.1, 0.9]), np.array([0.2, 0.5, 0.3])
     moments = (atoms ** np.arange(6)[:, None]) @ weights

@@ -37,7 +37,7 @@ from pyestim.models.truncated_score import UNKNOWN
 #: Double precision has no more moments than these many components need.
 MOST_COMPONENTS = 6
 #: Polynomials of the test functions, and weight of their variance against their bias.
-N_POLYNOMIALS, RIDGE = 10, 3.0
+N_POLYNOMIALS, RIDGE = 20, 3.0
 #: Means where the test functions are judged, and atoms of the laws that are compared.
 N_GRID = 201
 #: Nodes of the quadrature over each interval.
