@@ -8,6 +8,7 @@ from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 
 from pyestim import (
+    CensoredGaussianMixture,
     CriterionSearch,
     GaussianMixture,
     MarkovChain,
@@ -84,6 +85,11 @@ def test_further_data_reach_fit_and_criterion():
     days = load_rain()
     chains.fit(days, lengths=lengths)
     assert chains.best_criterion_ == chains.best_estimator_.aic(days, lengths)
+    # Bounds of cells: the criterion must not read the rows as if they were exact.
+    low = np.floor(X)
+    cells = CriterionSearch(CensoredGaussianMixture(), {"n_components": [1]})
+    cells.fit(low, upper=low + 1)
+    assert cells.best_criterion_ == cells.best_estimator_.bic(lower=low, upper=low + 1)
 
 
 def test_a_criterion_of_ones_own():

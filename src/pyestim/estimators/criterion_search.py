@@ -41,6 +41,8 @@ def _has(name: str) -> Callable[[CriterionSearch], bool]:
 def _taken(method: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
     """Those of the data given to fit that the criterion reads as well."""
     known = inspect.signature(method).parameters
+    if any(known[name].kind is inspect.Parameter.VAR_KEYWORD for name in known):
+        return given  # bounds of cells, which say by themselves what they do not know
     return {name: value for name, value in given.items() if name in known}
 
 
