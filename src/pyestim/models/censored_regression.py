@@ -40,11 +40,14 @@ from pyestim.engine.sweep import LocalSweep
 from pyestim.models.censored_kernels import censored_sweep
 from pyestim.models.error_laws import largest_curve, shape_of
 from pyestim.models.monotone import SINGULAR, n_redundant, solve_normal
+from pyestim.models.packing import n_packed, unpacked
 
 #: Range of the scale, relative to the standard deviation of the responses.
 SMALLEST_SCALE, LARGEST_SCALE = 1e-8, 1e8
 #: A step leaves at least this part of the inverse scale.
 LEAST_PART = 0.2
+#: Information below this share of what exact rows would have is none.
+FLAT = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ class CensoredRegression:
                 "scale_curvature": (),
                 "score": (m,),
                 "cross": (m,),
-                "curvature": (m * (m + 1) // 2,),
+                "curvature": (n_packed(m),),
             }
         )
 
@@ -183,7 +186,7 @@ class CensoredRegression:
         m = len(self.free)
         gradient = np.append(stats["score"], stats.number("scale_score"))
         information = np.empty((m + 1, m + 1))
-        information[:m, :m] = -symmetric(stats["curvature"])
+        information[:m, :m] = -unpacked(stats["curvature"])
         information[:m, m] = information[m, :m] = -stats["cross"]
         information[m, m] = -stats.number("scale_curvature")
         moves = np.append(self.free, self.scale_moves(params, stats))
@@ -297,18 +300,6 @@ class CensoredRegression:
         return int(np.count_nonzero(values <= FLAT * (m + 1)))
 
 
-#: Information below this share of what exact rows would have is none.
-FLAT = 1e-8
-
-
-def symmetric(packed: Vector) -> Vector:
-    """Matrix from its packed lower triangle."""
-    order = int(sqrt(2 * len(packed)))
-    matrix = np.zeros((order, order))
-    matrix[np.tril_indices(order)] = packed
-    return np.asarray(matrix + np.tril(matrix, -1).T)
-
-
 def _spectrum(information: Vector) -> tuple[Vector, Vector, Vector]:
     """Eigenvalues and vectors of a matrix brought to a unit diagonal, and its units."""
     diagonal = np.abs(np.diagonal(information))
@@ -340,7 +331,7 @@ def build_regression(
     heights = source.by_height
     plain = CensoredRegression("normal", df, np.zeros((m, m)), free)
     (stats,) = LocalSweep(plain, heights)([CensoredParams(np.zeros(m), 1.0)])
-    gram = -symmetric(stats["curvature"])
+    gram = -unpacked(stats["curvature"])
     fixed = None if scale is None else scale * source.y_scale
     unit = source.output_sd
     flat = CensoredRegression("normal", df, gram, free, unit=unit)

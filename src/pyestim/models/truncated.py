@@ -171,7 +171,7 @@ class TruncatedMixture(Mixture):
         target = Stats(stats.layout, stats.vector.copy())
         target["first"][...] -= pull[:, None] * inside.first
         whole = self.dense(params.component)
-        more = _times(counts, whole) - _times(seen, whole) + _times(pull, whole - inside.second)
+        more = times(counts, whole) - times(seen, whole) + times(pull, whole - inside.second)
         target["second"][...] += self._packed(more)
         return counts, target
 
@@ -262,5 +262,6 @@ def _log_sum(terms: Vector) -> float:
     return top + log(float(np.exp(terms - top).sum()))
 
 
-def _times(weight: Vector, second: Vector) -> Vector:
+def times(weight: Vector, second: Vector) -> Vector:
+    """Second moments (K, ...) of every component, each times its weight (K,)."""
     return weight.reshape(-1, *[1] * (second.ndim - 1)) * second

@@ -11,7 +11,7 @@ from pyestim.engine.stats import Stats, Vector
 from pyestim.engine.sweep import Sweep
 from pyestim.models.mixture import MixtureParams
 from pyestim.models.packing import unpacked
-from pyestim.models.truncated import TruncatedMixture, TruncatedParams, wall_force
+from pyestim.models.truncated import TruncatedMixture, TruncatedParams, times, wall_force
 
 #: Step of the central differences: their error is its square, and rounding over it.
 STEP = 1e-4
@@ -29,12 +29,12 @@ def gradient(model: TruncatedMixture, params: MixtureParams, stats: Stats) -> Ve
     total = stats.number("weight_sum")
     gate = seen - total * params.shares
     whole = model.dense(params.component)
-    first, second = stats["first"], -_times(seen, whole)
+    first, second = stats["first"], -times(seen, whole)
     if inside is not None:
         # Moments of the rows without those that the components have inside the set.
         pull = total * params.shares - wall_force(inside, total)
         first = first - pull[:, None] * inside.first
-        second -= _times(pull, inside.second - whole)
+        second -= times(pull, inside.second - whole)
     if model.component.family == "diag" or (first.shape[1] == 1 and len(params.factors) > 1):
         # The logarithm of a standard deviation is its own factor.
         variance = whole.reshape(first.shape)
@@ -65,10 +65,6 @@ def _of_matrices(
     packed = slope[:, rows_of, columns]
     packed[:, each] *= lower[:, rows_of, columns][:, each]
     return np.asarray(along), packed
-
-
-def _times(weight: Vector, second: Vector) -> Vector:
-    return weight.reshape(-1, *[1] * (second.ndim - 1)) * second
 
 
 def tangent(model: TruncatedMixture) -> Vector:
