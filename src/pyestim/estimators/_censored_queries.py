@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyestim.data.cells import CellTable
 from pyestim.estimators._base import Array
 from pyestim.estimators._censored_cells import CellReader
-from pyestim.estimators._density import CRITERIA
+from pyestim.estimators._density import total_weight
 from pyestim.estimators._gaussian_arrays import GaussianArrays
 from pyestim.models.cell_outputs import CellOutputs
 
@@ -20,10 +20,7 @@ class CensoredQueries(CellReader, GaussianArrays):
     """Densities, responsibilities, labels, expected cells and criteria of censored rows."""
 
     def _row_outputs(self) -> CellOutputs:
-        found = super()._row_outputs()
-        factor = np.asarray(self.precisions_cholesky_, dtype=np.float64)
-        weights, means = np.asarray(self.weights_, float), np.asarray(self.means_, float)
-        return CellOutputs(weights, means, factor, found.family)
+        return CellOutputs(*self._factored())
 
     def _asked_cells(
         self, X: Any, *bounds: Any, sample_weight: Any = None
@@ -152,7 +149,7 @@ class CensoredQueries(CellReader, GaussianArrays):
         """
         bounds = (lower, upper, trunc_lower, trunc_upper)
         outputs, table, weight = self._asked_cells(X, *bounds, sample_weight=sample_weight)
-        return outputs.log_likelihood_of(table, weight) / _total(table, weight)
+        return outputs.log_likelihood_of(table, weight) / total_weight(table, weight)
 
     def log_likelihood(self, X: Any = None, sample_weight: Any = None, **bounds: Any) -> float:
         """Return the (weighted) sum of the log-likelihoods of the rows.
@@ -200,7 +197,7 @@ class CensoredQueries(CellReader, GaussianArrays):
         bic : float
         """
         outputs, table, weight = self._known(X, sample_weight, bounds)
-        penalty = self.n_parameters_ * math.log(_total(table, weight))
+        penalty = self.n_parameters_ * math.log(total_weight(table, weight))
         return penalty - 2 * outputs.log_likelihood_of(table, weight)
 
     def icl(
@@ -227,18 +224,10 @@ class CensoredQueries(CellReader, GaussianArrays):
         -------
         icl : float
         """
-        if criterion not in CRITERIA:
-            raise ValueError(
-                f"{self._name}: criterion must be one of {CRITERIA}, got {criterion!r}."
-            )
+        hard = self._is_hard(criterion)
         outputs, table, weight = self._known(X, sample_weight, bounds)
-        resp = outputs.resp_of(table, np.empty((len(table), outputs.n_components)))
-        if criterion == "hard":
-            doubt = -np.log(resp.max(axis=1))
-        else:
-            doubt = -(resp * np.log(np.maximum(resp, np.finfo(float).tiny))).sum(axis=1)
-        sum_of_doubts = float(doubt.sum() if weight is None else doubt @ weight)
-        return self.bic(X, sample_weight, **bounds) + 2 * sum_of_doubts
+        doubt = outputs.entropy_of(table, weight, hard=hard)
+        return self.bic(X, sample_weight, **bounds) + 2 * doubt
 
     def _known(
         self, X: Any, sample_weight: Any, bounds: dict[str, Any]
@@ -248,7 +237,3 @@ class CensoredQueries(CellReader, GaussianArrays):
             raise TypeError(f"{self._name}: bounds are {', '.join(names)}, got {min(unknown)!r}.")
         given = [bounds.get(name) for name in names]
         return self._asked_cells(X, *given, sample_weight=sample_weight)
-
-
-def _total(table: CellTable, weight: Array | None) -> float:
-    return float(len(table) if weight is None else weight.sum())

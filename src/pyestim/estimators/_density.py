@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sized
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ class DensityQueries(DensityMixin, Estimator):
             Nats per row.
         """
         outputs, X, weight = self._asked(X, sample_weight)
-        return outputs.log_likelihood(X, weight) / _total(X, weight)
+        return outputs.log_likelihood(X, weight) / total_weight(X, weight)
 
     def log_likelihood(self, X: Any, sample_weight: Any = None) -> float:
         """Return the (weighted) sum of the log-densities of the rows.
@@ -161,7 +162,7 @@ class DensityQueries(DensityMixin, Estimator):
         bic : float
         """
         outputs, X, weight = self._asked(X, sample_weight)
-        penalty = self.n_parameters_ * math.log(_total(X, weight))
+        penalty = self.n_parameters_ * math.log(total_weight(X, weight))
         return penalty - 2 * outputs.log_likelihood(X, weight)
 
     def icl(self, X: Any, sample_weight: Any = None, *, criterion: str = "entropy") -> float:
@@ -189,14 +190,20 @@ class DensityQueries(DensityMixin, Estimator):
         Biernacki, Celeux & Govaert (2000), Assessing a mixture model for clustering with the
         integrated completed likelihood. doi:10.1109/34.865189
         """
+        hard = self._is_hard(criterion)
+        outputs, X, weight = self._asked(X, sample_weight)
+        doubt = outputs.entropy(X, weight, hard=hard)
+        return self.bic(X, weight) + 2 * doubt
+
+    def _is_hard(self, criterion: str) -> bool:
+        """Whether `icl` is to take the hard convention."""
         if criterion not in CRITERIA:
             raise ValueError(
                 f"{self._name}: criterion must be one of {CRITERIA}, got {criterion!r}."
             )
-        outputs, X, weight = self._asked(X, sample_weight)
-        doubt = outputs.entropy(X, weight, hard=criterion == "hard")
-        return self.bic(X, weight) + 2 * doubt
+        return criterion == "hard"
 
 
-def _total(X: NDArray[Any], weight: Array | None) -> float:
-    return float(len(X) if weight is None else weight.sum())
+def total_weight(rows: Sized, weight: Array | None) -> float:
+    """Sum of the weights of the rows, which is their number where there are none."""
+    return float(len(rows) if weight is None else weight.sum())

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from pyestim.estimators._base import Array, integer, random_numbers, shown
+from pyestim.estimators._base import Array, random_numbers, shown
 from pyestim.estimators._gaussian_arrays import GaussianArrays
 from pyestim.estimators._gaussian_checks import (
     RULES,
@@ -16,7 +16,7 @@ from pyestim.estimators._gaussian_checks import (
     check_means,
     check_weights,
 )
-from pyestim.estimators._summary import Summary, summarise
+from pyestim.estimators._summary import NO_ERRORS, Summary
 from pyestim.models import gaussian_forms as forms
 from pyestim.models.gaussian_forms import GaussianForm
 
@@ -197,12 +197,8 @@ class GaussianAlgebra(GaussianArrays):
             Component of each row.
         """
         form = self._form()
-        if not integer(1).holds(n_samples):
-            raise ValueError(
-                f"{self._name}: Invalid value for 'n_samples': expected an integer of at least 1, "
-                f"got {shown(n_samples)}."
-            )
-        return forms.draw(form, int(n_samples), random_numbers(self.random_state))
+        n_samples = self._n_draws(n_samples)
+        return forms.draw(form, n_samples, random_numbers(self.random_state))
 
     def to_sklearn(self) -> ScikitLearnMixture:
         """Return scikit-learn's own mixture with the same parameters.
@@ -241,6 +237,4 @@ class GaussianAlgebra(GaussianArrays):
             Weights, means and standard deviations (unit of X) and the account of the fit. Standard
             errors are not part of this version.
         """
-        form = self._form()
-        names = getattr(self, "feature_names_in_", None)
-        return summarise(form, names, self.n_parameters_, getattr(self, "report_", None))
+        return self._summary("Gaussian mixture", NO_ERRORS)

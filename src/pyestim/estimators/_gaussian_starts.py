@@ -1,22 +1,28 @@
-"""Where fits of Gaussian mixtures begin: estimated, given, or at the last fit."""
+"""What fits of Gaussian mixtures begin with: rows, a model, and parameters."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyestim.data.source import ArraySource
 from pyestim.engine.report import Report
 from pyestim.estimators import _gaussian_checks as checks
 from pyestim.estimators._base import Array, random_numbers
 from pyestim.estimators._gaussian_arrays import GaussianArrays
+from pyestim.models.gates import ConstantGate
+from pyestim.models.gaussian import GaussianComponent
 from pyestim.models.mixture import Mixture, MixtureParams
 from pyestim.models.start import assigned, make_starts, with_given
 
+M = TypeVar("M", bound=Mixture)
+
 
 class GaussianStarts(GaussianArrays):
-    """Starting parameters from the arguments of a constructor."""
+    """Rows, models and starting parameters from the arguments of a constructor."""
 
     n_components: int
     n_init: int
@@ -25,7 +31,39 @@ class GaussianStarts(GaussianArrays):
     means_init: Any
     precisions_init: Any
     tol: float
+    reg_covar: float
+    on_degenerate: str
     n_iter_: int
+
+    def _source(self, X: NDArray[Any], weight: Array | None) -> ArraySource:
+        isotropic = self.covariance_type == "spherical"
+        source = ArraySource(X, weight, isotropic=isotropic, owner=self._name)
+        self._refuse_few(source, weight)
+        return source
+
+    def _refuse_few(self, source: ArraySource, weight: Array | None) -> None:
+        least = max(2, self.n_components)
+        if source.n_effective < least:
+            of_weight = "" if weight is None else " of positive weight"
+            raise ValueError(
+                f"{self._name}: Expected n_samples >= n_components and at least two rows"
+                f"{of_weight}, but got n_components = {self.n_components}, "
+                f"n_samples = {source.n_effective}."
+            )
+
+    def _assembled(self, model_class: Callable[..., M], source: ArraySource, *parts: Any) -> M:
+        """Model of these rows; ``parts`` are what its class takes beside gate and component."""
+        component = GaussianComponent(
+            self.covariance_type,
+            self.n_components,
+            source.n_features,
+            floor_sd=source.floor_sd,
+            reg_covar=self.reg_covar,
+        )
+        gate = ConstantGate(self.n_components)
+        row_weight = min(1.0, source.weight_sum / source.n_effective)
+        options = {"on_degenerate": self.on_degenerate, "row_weight": row_weight}
+        return model_class(gate, component, *parts, **options)
 
     def _starts(self, model: Mixture, source: ArraySource) -> list[MixtureParams]:
         k, d = self.n_components, source.n_features

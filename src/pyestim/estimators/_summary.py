@@ -79,8 +79,16 @@ class Summary:
         )
 
 
-def summarise(form: GaussianForm, names: Any, n_parameters: int, report: Report | None) -> Summary:
-    """Weights, means and standard deviations of every component."""
+def summarise(
+    form: GaussianForm,
+    names: Any,
+    n_parameters: int,
+    report: Report | None,
+    *,
+    title: str,
+    errors: str,
+) -> Summary:
+    """Weights, means and standard deviations of every component; ``errors`` is the last note."""
     k, d = form.means.shape
     columns = [f"x{j}" for j in range(d)] if names is None else [str(name) for name in names]
     shown = columns[:MOST_COLUMNS]
@@ -95,7 +103,7 @@ def summarise(form: GaussianForm, names: Any, n_parameters: int, report: Report 
         )
         for i in range(k)
     )
-    notes = [NO_ERRORS]
+    notes = [errors]
     if d > MOST_COLUMNS:
         notes.insert(0, f"The first {MOST_COLUMNS} of {d} columns; all are in means_.")
     facts = [
@@ -106,7 +114,7 @@ def summarise(form: GaussianForm, names: Any, n_parameters: int, report: Report 
     ]
     if report is not None:
         facts.append(("mean log-likelihood", f"{report.objective:.8g} nats per row"))
-    return Summary("Gaussian mixture", tuple(facts), header, rows, tuple(notes), report)
+    return Summary(title, tuple(facts), header, rows, tuple(notes), report)
 
 
 def _number(value: float) -> str:

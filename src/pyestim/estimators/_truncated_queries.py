@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 from pyestim.data.source import ArraySource
 from pyestim.engine.sweep import LocalSweep
 from pyestim.estimators import _truncated_checks as checks
-from pyestim.estimators._base import Array, integer, random_numbers, shown
+from pyestim.estimators._base import Array, random_numbers
 from pyestim.estimators._gaussian_starts import GaussianStarts
-from pyestim.estimators._summary import Summary, summarise
+from pyestim.estimators._summary import Summary
 from pyestim.models import gaussian_forms as forms
 from pyestim.models.mixture import MixtureParams
 from pyestim.models.row_outputs import RowOutputs
@@ -82,18 +83,10 @@ class TruncatedQueries(GaussianStarts):
         return log_mass(form, inside_of(form, self._support()))
 
     def _row_outputs(self) -> RowOutputs:
-        plain = self._whole_outputs()
         support = self._support()
         if support.everything:
-            return plain
-        return TruncatedRowOutputs(
-            np.asarray(self.weights_, dtype=np.float64),
-            np.asarray(self.means_, dtype=np.float64),
-            np.asarray(self.precisions_cholesky_, dtype=np.float64),
-            self.covariance_type,
-            support,
-            self._log_alpha(),
-        )
+            return self._whole_outputs()
+        return TruncatedRowOutputs(*self._factored(), support, self._log_alpha())
 
     def _whole_outputs(self) -> RowOutputs:
         """Rows under the whole mixture."""
@@ -141,15 +134,11 @@ class TruncatedQueries(GaussianStarts):
             A component with full covariance has hardly any probability inside.
         """
         form = self._form()
-        if not integer(1).holds(n_samples):
-            raise ValueError(
-                f"{self._name}: Invalid value for 'n_samples': expected an integer of at least 1, "
-                f"got {shown(n_samples)}."
-            )
+        n_samples = self._n_draws(n_samples)
         rng, support = random_numbers(self.random_state), self._support()
         if uncut or support.everything:
-            return forms.draw(form, int(n_samples), rng)
-        return draw_inside(form, support, int(n_samples), rng)
+            return forms.draw(form, n_samples, rng)
+        return draw_inside(form, support, n_samples, rng)
 
     def standard_errors(self, X: Any, sample_weight: Any = None) -> TruncatedErrors:
         """Return standard errors of all parameters, from the observed information.
@@ -187,11 +176,9 @@ class TruncatedQueries(GaussianStarts):
         means = found[k : k + size].reshape(self.means_.shape)
         return TruncatedErrors(found[:k], means, covariances, float(found[-1]))
 
-    def _source(self, X: NDArray[Any], weight: Array | None) -> ArraySource:
-        raise NotImplementedError
-
     def _model(self, source: ArraySource, support: Support) -> TruncatedMixture:
-        raise NotImplementedError
+        where = support.moved(source.centre, source.scale)
+        return self._assembled(TruncatedMixture, source, where)
 
     def summary(self) -> Summary:
         """Return the estimates of every component as text and HTML.
@@ -202,10 +189,7 @@ class TruncatedQueries(GaussianStarts):
             Weights, means and standard deviations of the whole mixture (unit of X), the share that
             is not seen, and the account of the fit; `standard_errors` has the errors.
         """
-        names = getattr(self, "feature_names_in_", None)
-        table = summarise(self._form(), names, self.n_parameters_, getattr(self, "report_", None))
+        errors = "Standard errors: standard_errors(X) with the rows of the fit."
+        table = self._summary("Truncated Gaussian mixture", errors)
         facts = (*table.facts, ("never seen", f"{self.missing_mass_:.4g} of the whole"))
-        notes = (*table.notes[:-1], "Standard errors: standard_errors(X) with the rows of the fit.")
-        return Summary(
-            "Truncated Gaussian mixture", facts, table.header, table.rows, notes, table.report
-        )
+        return replace(table, facts=facts)

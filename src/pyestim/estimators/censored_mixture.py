@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from pyestim.estimators import _gaussian_checks as checks
 from pyestim.estimators._base import Array
 from pyestim.estimators._callbacks import with_callbacks
 from pyestim.estimators._censored_queries import CensoredQueries
-from pyestim.estimators._summary import Summary, summarise
+from pyestim.estimators._summary import Summary
 from pyestim.estimators.gaussian_mixture import GaussianMixture
 from pyestim.models.cells import CellMixture, widened
 from pyestim.models.mixture import Mixture, MixtureParams
@@ -312,10 +311,5 @@ class CensoredGaussianMixture(CensoredQueries, GaussianMixture):
             Weights, means and standard deviations (unit of X) and the account of the fit;
             `standard_errors` has the errors.
         """
-        names = getattr(self, "feature_names_in_", None)
-        table = summarise(self._form(), names, self.n_parameters_, getattr(self, "report_", None))
-        notes = (
-            *table.notes[:-1],
-            "Standard errors: standard_errors(...) with the data of the fit.",
-        )
-        return replace(table, title="Censored Gaussian mixture", notes=notes)
+        errors = "Standard errors: standard_errors(...) with the data of the fit."
+        return self._summary("Censored Gaussian mixture", errors)

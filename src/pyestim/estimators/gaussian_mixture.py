@@ -17,13 +17,9 @@ from pyestim.engine.report import Outcome, Report
 from pyestim.engine.stop import AitkenMonitor, Stop
 from pyestim.engine.sweep import LocalSweep
 from pyestim.estimators import _gaussian_checks as checks
-from pyestim.estimators._base import Array
 from pyestim.estimators._callbacks import WRAPPERS, CallbackSupport, FitTasks, with_callbacks
 from pyestim.estimators._gaussian_algebra import GaussianAlgebra
 from pyestim.estimators._gaussian_starts import GaussianStarts
-from pyestim.models.gates import ConstantGate
-from pyestim.models.gaussian import GaussianComponent
-from pyestim.models.gaussian_forms import GaussianForm
 from pyestim.models.mixture import Mixture, MixtureParams
 
 NOT_CONVERGED = (
@@ -264,34 +260,8 @@ class GaussianMixture(CallbackSupport, GaussianStarts, GaussianAlgebra):
         talk.close(report)
         self._publish(model, source, fit, report)
 
-    def _source(self, X: NDArray[Any], weight: Array | None) -> ArraySource:
-        isotropic = self.covariance_type == "spherical"
-        source = ArraySource(X, weight, isotropic=isotropic, owner=self._name)
-        self._refuse_few(source, weight)
-        return source
-
-    def _refuse_few(self, source: ArraySource, weight: Array | None) -> None:
-        least = max(2, self.n_components)
-        if source.n_effective < least:
-            of_weight = "" if weight is None else " of positive weight"
-            raise ValueError(
-                f"{self._name}: Expected n_samples >= n_components and at least two rows"
-                f"{of_weight}, but got n_components = {self.n_components}, "
-                f"n_samples = {source.n_effective}."
-            )
-
     def _model(self, source: ArraySource) -> Mixture:
-        component = GaussianComponent(
-            self.covariance_type,
-            self.n_components,
-            source.n_features,
-            floor_sd=source.floor_sd,
-            reg_covar=self.reg_covar,
-        )
-        gate = ConstantGate(self.n_components)
-        row_weight = min(1.0, source.weight_sum / source.n_effective)
-        options = {"on_degenerate": self.on_degenerate, "row_weight": row_weight}
-        return self._model_class(gate, component, **options)
+        return self._assembled(self._model_class, source)
 
     def _told(self, report: Report, eps: float, warm: bool) -> Report:
         """Return the report, converged also where a warm-started series of fits is.
@@ -316,22 +286,7 @@ class GaussianMixture(CallbackSupport, GaussianStarts, GaussianAlgebra):
     def _publish(
         self, model: Mixture, source: ArraySource, fit: Fit[MixtureParams], report: Report
     ) -> None:
-        params = fit.params
-        weights, means, covariances = model.to_user(params, source.centre, source.scale)
-        if self.covariance_type == "spherical":
-            factor = params.factors * source.scale[0]
-        else:
-            factor = params.factors * source.scale
-        if self.covariance_type in ("full", "tied"):
-            factor = np.ascontiguousarray(np.swapaxes(factor, -1, -2))
-        self._set_form(GaussianForm(weights, means, covariances, self.covariance_type), factor)
-        self.converged_ = report.converged
-        self.n_iter_ = report.sweeps - 1
-        self.lower_bound_ = fit.objective
-        # What was before a repair is not comparable with what came after it.
-        bounds = report.trace if report.events else np.maximum.accumulate(report.trace)
-        self.lower_bounds_ = [float(bound) for bound in bounds[1:]]
-        self.report_ = report
+        self._publish_fit(model, source, fit, report)
         if not report.converged and self.max_iter > 0:
             warnings.warn(
                 f"{NOT_CONVERGED} {self._name}: {report.outcome.value} {self._to_come(report)}",

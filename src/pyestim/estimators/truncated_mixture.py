@@ -14,13 +14,8 @@ from pyestim.engine.progress import Talk, together
 from pyestim.engine.report import Report
 from pyestim.engine.sweep import LocalSweep
 from pyestim.estimators import _truncated_checks as checks
-from pyestim.estimators._base import Array
 from pyestim.estimators._callbacks import WRAPPERS, CallbackSupport, FitTasks, with_callbacks
 from pyestim.estimators._truncated_queries import TruncatedQueries
-from pyestim.models.gates import ConstantGate
-from pyestim.models.gaussian import GaussianComponent
-from pyestim.models.gaussian_forms import GaussianForm
-from pyestim.models.mixture import MixtureParams
 from pyestim.models.support import Support
 from pyestim.models.truncated import TruncatedMixture
 from pyestim.models.truncated_fit import Options, TruncatedFit, fit_truncated
@@ -285,35 +280,6 @@ class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
         starts = [self._warm(model, source)] if warm else self._starts(model, source)
         return fit_truncated(model, sweep, starts, options)
 
-    def _source(self, X: NDArray[Any], weight: Array | None) -> ArraySource:
-        source = ArraySource(X, weight, owner=self._name)
-        least = max(2, self.n_components)
-        if source.n_effective < least:
-            of_weight = "" if weight is None else " of positive weight"
-            raise ValueError(
-                f"{self._name}: Expected n_samples >= n_components and at least two rows"
-                f"{of_weight}, but got n_components = {self.n_components}, "
-                f"n_samples = {source.n_effective}."
-            )
-        return source
-
-    def _model(self, source: ArraySource, support: Support) -> TruncatedMixture:
-        component = GaussianComponent(
-            self.covariance_type,
-            self.n_components,
-            source.n_features,
-            floor_sd=source.floor_sd,
-            reg_covar=self.reg_covar,
-        )
-        row_weight = min(1.0, source.weight_sum / source.n_effective)
-        return TruncatedMixture(
-            ConstantGate(self.n_components),
-            component,
-            support.moved(source.centre, source.scale),
-            on_degenerate=self.on_degenerate,
-            row_weight=row_weight,
-        )
-
     def _publish(
         self,
         model: TruncatedMixture,
@@ -321,21 +287,10 @@ class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
         support: Support,
         fitted: TruncatedFit,
     ) -> None:
-        params: MixtureParams = fitted.fit.params
         report = fitted.fit.report
-        parts = model.to_user(params, source.centre, source.scale)
-        factor = params.factors * source.scale
-        if self.covariance_type != "diag":
-            factor = np.ascontiguousarray(np.swapaxes(factor, -1, -2))
-        self._set_form(GaussianForm(*parts, self.covariance_type), factor)
+        self._publish_fit(model, source, fitted.fit, report)
         self.support_ = checks.published(support)
         self.information_condition_ = fitted.known.condition
-        self.converged_ = report.converged
-        self.n_iter_ = report.sweeps - 1
-        self.lower_bound_ = fitted.fit.objective
-        bounds = report.trace if report.events else np.maximum.accumulate(report.trace)
-        self.lower_bounds_ = [float(bound) for bound in bounds[1:]]
-        self.report_ = report
         self._warn(report, fitted.known.vaguest)
 
     def _warn(self, report: Report, vaguest: float) -> None:

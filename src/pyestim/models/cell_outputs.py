@@ -71,6 +71,15 @@ class CellOutputs(RowOutputs):
         each = self.log_prob_of(table)
         return math.fsum(each if sample_weight is None else each * sample_weight)
 
+    def entropy_of(self, table: CellTable, sample_weight: Array | None, *, hard: bool) -> float:
+        """As `entropy`."""
+        resp = self.resp_of(table, np.empty((len(table), self.n_components)))
+        if hard:
+            doubt = -np.log(resp.max(axis=1))
+        else:
+            doubt = -(resp * np.log(np.maximum(resp, np.finfo(float).tiny))).sum(axis=1)
+        return float(doubt.sum() if sample_weight is None else doubt @ sample_weight)
+
     def _cells(self, table: CellTable, **outputs: Any) -> None:
         filled = np.where(table.exact, table.lower, 0.0)
         rows = _core.native.Rows(filled, None, self.centre, self.scale)
