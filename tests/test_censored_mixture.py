@@ -359,3 +359,26 @@ def test_the_widest_intervals_are_missing_cells():
         for far in (1e300, np.inf)
     ]
     assert np.allclose(fits[0].means_, fits[1].means_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_several_narrow_cells_of_a_row(covariance_type):
+    """Intervals down to neighbouring doubles are exact cells whose densities count by width."""
+    rng = np.random.default_rng(14)
+    X = 100.0 + rng.normal(size=(60, 3)) @ rng.normal(size=(3, 3))
+    mixture = CensoredGaussianMixture(covariance_type=covariance_type, tol=1e-10).fit(X)
+    wide = np.array([0.0, 0.0, 0.7])
+    for low, high in ((X, np.nextafter(X, np.inf)), (X - 1e-9, X + 1e-9), (X - 1e-5, X + 1e-5)):
+        # The density bends by (width / sd)^2 / 24 over an interval: 1e-7 for the widest here.
+        width = high - low
+        found = mixture.score_samples(lower=low, upper=high) - np.log(width).sum(axis=1)
+        assert np.allclose(found, mixture.score_samples(X), rtol=0.0, atol=1e-7)
+        other = mixture.score_samples(lower=low - wide, upper=high + wide)
+        known = mixture.score_samples(lower=X - wide, upper=X + wide)
+        found = other - np.log(width[:, :2]).sum(axis=1)
+        assert np.allclose(found, known, rtol=0.0, atol=1e-4)
+        inside = mixture.impute(lower=low - wide, upper=high + wide)
+        assert np.allclose(inside, mixture.impute(lower=X - wide, upper=X + wide), atol=1e-4)
+        fit = CensoredGaussianMixture(covariance_type=covariance_type, tol=1e-10)
+        fit.fit(lower=low, upper=high)
+        assert np.allclose(fit.covariances_, mixture.covariances_, rtol=1e-7)

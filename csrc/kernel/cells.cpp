@@ -38,6 +38,7 @@ namespace {
 //
 #include "kernel/cells_frame.hpp"
 //
+#include "kernel/cells_box.hpp"
 #include "kernel/cells_diag.hpp"
 #include "kernel/cells_full.hpp"
 //

@@ -1,6 +1,6 @@
 // Partly known cells under components with correlations: all rows of a block have the same pattern.
 //
-// Include inside the namespace of the level, after kernel/cells_frame.hpp and math/normal_box.hpp.
+// Include inside the namespace of the level, after kernel/cells_frame.hpp and kernel/cells_box.hpp.
 //
 // Columns are put in the order exact, censored, missing; Sigma = L L', F = L^-1 in that order.  The leading rows of F
 // whiten the exact cells, the following ones condition on them: E[t_u | t_o] = -L_uu F_uo t_o, covariance L_uu L_uu'.
@@ -18,28 +18,11 @@ struct PatternFactors {
 struct CellsFull {
   static constexpr int w = Tile64::width, u = Tile64::vectors;
 
-  // One row with several censored cells.
-  struct Box {
-    double *lower, *upper, *mean, *inside, *cov, *inside_cov, *work;
-  };
-
-  static Box carve_box_of(Arena& arena, int64_t n) {
-    Box b;
-    b.lower = arena.take<double>(n);
-    b.upper = arena.take<double>(n);
-    b.mean = arena.take<double>(n);
-    b.inside = arena.take<double>(n);
-    b.cov = arena.take<double>(n * n);
-    b.inside_cov = arena.take<double>(n * n);
-    b.work = arena.take<double>(box_work(int(n)));
-    return b;
-  }
-
   struct Scratch {
     int32_t pattern;  // of the factors; -1: none yet
     const CellsView* of;
     int n_exact, n_censored, n_missing;
-    Box box;
+    CellBox box, rest;        // one row with several censored cells, and those of them that are not narrow
     int32_t* order;           // (d,) columns: exact, censored, missing
     PatternFactors* factors;  // (C, K)
     double* t;                // (K, d, rows) deviations in that order, expected where not exact
@@ -76,7 +59,8 @@ struct CellsFull {
     s.pooled = arena.take<double>(most * most);
     s.across = arena.take<double>(d * d);
     s.work = arena.take<double>(d * d);
-    s.box = carve_box_of(arena, most);
+    s.box = CellBox::carve(arena, most);
+    s.rest = CellBox::carve(arena, most);
     if (arena.start == 0) return s;
     for (int64_t i = 0; i < n; ++i) {
       s.factors[i].lower = matrices + 2 * i * d * d;
@@ -217,32 +201,17 @@ struct CellsFull {
     }
   }
 
-  // Log-probability of the box, its moments in b.inside and b.inside_cov.
-  static double inside_box(const Box& b, int n) {
-    double log_prob = 0, error = 0;
-    const BoxMoments out{&log_prob, b.inside, b.inside_cov, &error};
-    if (normal_box({n, b.mean, b.cov, b.lower, b.upper}, b.work, out) == BoxStatus::ok) return log_prob;
-    // Covariances without digits: as if the cells were uncorrelated, which is finite.
-    log_prob = 0;
-    for (int i = 0; i < n; ++i) {
-      const double sd = sqrt_number(b.cov[i * (n + 1)]), width = (b.upper[i] - b.lower[i]) / sd;
-      const OneInterval one = normal_interval_of((b.lower[i] - b.mean[i]) / sd, (b.upper[i] - b.mean[i]) / sd, width);
-      log_prob += one.log_prob;
-      b.inside[i] = b.mean[i] + sd * one.mean;
-      for (int j = 0; j < n; ++j) b.inside_cov[i * n + j] = i == j ? sd * sd * one.variance : 0;
-    }
-    return log_prob;
-  }
-
   // Bounds and conditional means of a row; false: they are those of the row before.
-  static bool read_box(const Box& b, const Scratch& s, const double* mean, const double* t, int row) {
+  static bool read_box(const CellBox& b, const Scratch& s, const double* mean, const double* t, int row) {
     bool other = row == 0;
     for (int i = 0; i < s.n_censored; ++i) {
       const int64_t at = int64_t(i) * Tile64::stride + row;
       const double centre = mean[s.order[s.n_exact + i]] + t[int64_t(s.n_exact) * Tile64::stride + at];
       other |= b.lower[i] != s.bound[0][at] || b.upper[i] != s.bound[1][at] || b.mean[i] != centre;
+      other |= b.width[i] != s.bound[2][at];
       b.lower[i] = s.bound[0][at];
       b.upper[i] = s.bound[1][at];
+      b.width[i] = s.bound[2][at];
       b.mean[i] = centre;
     }
     return other;
@@ -251,18 +220,21 @@ struct CellsFull {
   static void several_censored(const Block<double>& block, const PatternFactors& f, const double* mean,
                                const Scratch& s, double* t, double* spread, double* quad) {
     const int n = s.n_censored, c0 = s.n_exact, d = block.d;
-    const Box& b = s.box;
+    const CellBox& b = s.box;
     for (int i = 0; i < n; ++i) {
       for (int j = 0; j <= i; ++j) {
         double sum = 0;
         for (int l = c0; l <= c0 + j; ++l) sum += f.lower[(c0 + i) * d + l] * f.lower[(c0 + j) * d + l];
         b.cov[i * n + j] = b.cov[j * n + i] = sum;
       }
+      double precision = 0;
+      for (int l = i; l < n; ++l) precision += f.inverse[(c0 + l) * d + c0 + i] * f.inverse[(c0 + l) * d + c0 + i];
+      b.reach[i] = 1 / sqrt_number(precision);
     }
     double log_prob = 0;
     for (int row = 0; row < block.padded; ++row) {
       // Rows behind the last one weigh nothing: what they hold must be finite.
-      if (row < block.rows && read_box(b, s, mean, t, row)) log_prob = inside_box(b, n);
+      if (row < block.rows && read_box(b, s, mean, t, row)) log_prob = inside_box(b, s.rest, n);
       quad[row] += log_prob > least_log_prob ? log_prob : least_log_prob;  // of NaN too
       for (int i = 0, at = 0; i < n; ++i) {
         t[int64_t(c0 + i) * Tile64::stride + row] = b.inside[i] - mean[s.order[c0 + i]];
