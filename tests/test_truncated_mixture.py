@@ -154,27 +154,6 @@ def test_a_set_too_small_is_told():
     assert "the rows do not determine the parameters" in str(cut.report_)
 
 
-def test_fits_on_the_edge_of_doubles_neither_fail_nor_leak_warnings(X):
-    """Information that is infinite, weights and limits near the largest double, lost starts."""
-    rows = np.concatenate([X[:200], np.full((50, 1), 0.7)])
-    box = {"lower": LOWER, "upper": UPPER}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fits = [
-            TruncatedGaussianMixture(4, on_degenerate="drop", random_state=0, **box).fit(rows),
-            TruncatedGaussianMixture(**box).fit(X, sample_weight=np.full(len(X), 1e300)),
-            TruncatedGaussianMixture(lower=-1e308, upper=1e308).fit(X),
-            TruncatedGaussianMixture(max_iter=60, means_init=[[1e6]], **box).fit(X),
-            TruncatedGaussianMixture(2, means_init=[[-1e100], [1.0]], **box).fit(X),
-        ]
-    plain = TruncatedGaussianMixture(**box).fit(X)
-    np.testing.assert_allclose(fits[1].means_, plain.means_, rtol=1e-3)
-    np.testing.assert_allclose(fits[2].means_[0], X.mean(axis=0), rtol=1e-6)
-    for cut in fits:
-        assert np.isfinite(cut.means_).all() and np.isfinite(cut.covariances_).all()
-
-
 @pytest.mark.parametrize("method", ["em", "moments"])
 def test_constant_columns_and_two_rows(method):
     with warnings.catch_warnings():
@@ -297,25 +276,6 @@ def test_warm_start_and_plain_steps(X, mixture):
     assert given.lower_bound_ == pytest.approx(mixture.lower_bound_, abs=1e-6)
     with pytest.warns(ConvergenceWarning, match="did not converge"):
         TruncatedGaussianMixture(2, lower=LOWER, upper=UPPER, max_iter=2).fit(X)
-
-
-@pytest.mark.parametrize("max_iter", [1, 2, 5, 12, 13, 14, 15, 16, 17, 20])
-def test_no_more_passes_than_allowed(X, max_iter):
-    cut = TruncatedGaussianMixture(2, lower=LOWER, upper=UPPER, max_iter=max_iter, tol=1e-14)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        cut.fit(X)
-    assert cut.n_iter_ <= max_iter
-    assert (np.diff(cut.lower_bounds_) >= 0.0).all()
-
-
-def test_a_fit_on_the_variance_floor_ends():
-    """Newton's steps are cut short there: the EM algorithm takes over."""
-    rng = np.random.default_rng(0)
-    rows = np.column_stack([rng.normal(size=2000), np.ones(2000)])
-    cut = TruncatedGaussianMixture(lower=-0.7, tol=1e-8, max_iter=200).fit(rows[rows[:, 0] > -0.7])
-    assert cut.converged_
-    assert cut.covariances_[0, 1, 1] == pytest.approx(1e-6, rel=1e-2)
 
 
 def test_many_rows_begin_with_a_sample():

@@ -119,6 +119,8 @@ def fit_truncated(
         sample = LocalSweep(model, Sample(rows, weight))
         apart = replace(options, tol=max(options.tol, SAMPLE_TOL), progress=None, certain=False)
         first = _from_all(model, sample, starts, apart, WARM_SWEEPS)
+        if _interrupted(first[-1]):
+            raise KeyboardInterrupt  # nothing is known of all rows yet
         scale = sweep.weight_sum / sample.weight_sum
         matrices = [None if one.matrix is None else one.matrix * scale for one in first]
         params = [one.fit.params for one in first]
@@ -144,8 +146,16 @@ def _from_all(
     known = matrices or [None] * len(starts)
     if len(starts) == 1:  # its statistics are at hand
         return [_polished(model, sweep, fit.params, fit.report, known[0], options, fit.stats)]
-    each = zip(fit.all_params, fit.all_reports, known, strict=True)
-    return [_polished(model, sweep, *one, options) for one in each]
+    fits: list[TruncatedFit] = []
+    for one in zip(fit.all_params, fit.all_reports, known, strict=True):
+        fits.append(_polished(model, sweep, *one, options))
+        if _interrupted(fits[-1]):
+            break
+    return fits
+
+
+def _interrupted(found: TruncatedFit) -> bool:
+    return found.fit.report.outcome is Outcome.INTERRUPTED
 
 
 def _best(fits: list[TruncatedFit]) -> TruncatedFit:
@@ -211,7 +221,10 @@ def _polished(
     """Newton steps; accelerated EM steps where they do not help, and Newton steps again."""
     for tol in (max(options.tol, ROUGH_TOL), options.tol):
         newton = _Newton(model, sweep, params, options, report, matrix, stats)
-        outcome = newton.run()
+        try:
+            outcome = newton.run()
+        except KeyboardInterrupt:
+            outcome = Outcome.INTERRUPTED
         fit = newton.result(outcome)
         if outcome is not None:
             return TruncatedFit(fit, newton.known, newton.matrix)
