@@ -8,7 +8,17 @@ import cell_cases
 import chain_cases
 import cut_cases
 import expert_cases
+import limited_cases
 import numpy as np
+from mixture_cases import (
+    dense,
+    log_densities,
+    moved,
+    permute,
+    place,
+    publish,
+    second_moments,
+)
 
 from pyestim.data.source import ArraySource
 from pyestim.models.gates import ConstantGate
@@ -34,23 +44,15 @@ def truth(kind):
     return {"weights": np.array([0.5, 0.3, 0.2]), "means": means, "covariances": covariances}
 
 
-def dense(covariances, kind, n_components=N_COMPONENTS):
-    """Covariance matrices of the components: (k, d, d)."""
-    eye = np.eye(N_FEATURES)
-    if kind == "full":
-        return covariances
-    if kind == "tied":
-        return np.array([covariances] * n_components)
-    if kind == "diag":
-        return covariances[:, :, None] * eye
-    return covariances[:, None, None] * eye
+def matrices(covariances, kind):
+    return dense(covariances, kind, N_COMPONENTS, N_FEATURES)
 
 
 def draw(kind):
     def simulate(rng, n):
         given = truth(kind)
         labels = rng.choice(N_COMPONENTS, n, p=given["weights"])
-        roots = np.linalg.cholesky(dense(given["covariances"], kind))
+        roots = np.linalg.cholesky(matrices(given["covariances"], kind))
         z = rng.normal(size=(n, N_FEATURES))
         return given["means"][labels] + np.einsum("nij,nj->ni", roots[labels], z)
 
@@ -68,46 +70,13 @@ def gaussian_mixture(kind, n_components=N_COMPONENTS):
     return build
 
 
-def place(model, source, published):
-    return model.from_user(*published.values(), source.centre, source.scale)
-
-
-def publish(model, source, params):
-    names = ("weights", "means", "covariances")
-    return dict(zip(names, model.to_user(params, source.centre, source.scale), strict=True))
-
-
-def log_densities(weights, means, matrices, z):
-    """Log of ``w_k N(z; mu_k, Sigma_k)``: (n, k)."""
-    columns = []
-    for w, mean, matrix in zip(weights, means, matrices, strict=True):
-        gap = z - mean
-        maha = np.einsum("ni,ij,nj->n", gap, np.linalg.inv(matrix), gap)
-        log_det = np.linalg.slogdet(2 * np.pi * matrix)[1]
-        columns.append(np.log(w) - (log_det + maha) / 2)
-    return np.array(columns).T
-
-
 def log_density(kind):
     def of_rows(model, params, z):
-        each = log_densities(params.weights, params.means, dense(params.covariances, kind), z)
+        each = log_densities(params.weights, params.means, matrices(params.covariances, kind), z)
         top = each.max(axis=1)
         return top + np.log(np.exp(each - top[:, None]).sum(axis=1))
 
     return of_rows
-
-
-def moments(stats, kind, k):
-    """Second moments about the old mean of component k: (d, d), what the type can tell."""
-    second = stats["second"]
-    if kind in ("full", "tied"):
-        packed = second[k] if kind == "full" else second
-        matrix = np.zeros((N_FEATURES, N_FEATURES))
-        matrix[np.tril_indices(N_FEATURES)] = packed
-        return matrix + np.tril(matrix, -1).T
-    if kind == "diag":
-        return np.diag(second[k])
-    return np.eye(N_FEATURES) * second[k] / N_FEATURES
 
 
 def expected(kind):
@@ -116,48 +85,22 @@ def expected(kind):
     def value(model, params, stats, new):
         resp_sum = stats["resp_sum"]
         total = float(resp_sum @ np.log(new.weights))
-        matrices = dense(new.covariances, kind)
-        for k, matrix in enumerate(matrices):
+        own = matrices(new.covariances, kind)
+        for k, matrix in enumerate(own):
             gap = params.means[k] - new.means[k]
             cross = np.outer(stats["first"][k], gap)
             about = cross + cross.T + resp_sum[k] * np.outer(gap, gap)
             if kind != "tied":
-                about = about + moments(stats, kind, k)
+                about = about + second_moments(stats, kind, k, N_FEATURES)
             total -= resp_sum[k] * np.linalg.slogdet(2 * np.pi * matrix)[1] / 2
             total -= np.trace(np.linalg.inv(matrix) @ about) / 2
         if kind == "tied":
-            total -= np.trace(np.linalg.inv(matrices[0]) @ moments(stats, kind, 0)) / 2
+            total -= (
+                np.trace(np.linalg.inv(own[0]) @ second_moments(stats, kind, 0, N_FEATURES)) / 2
+            )
         return total
 
     return value
-
-
-def permute(kind):
-    def components(published, order):
-        cov = published["covariances"]
-        return {
-            "weights": published["weights"][order],
-            "means": published["means"][order],
-            "covariances": cov if kind == "tied" else cov[order],
-        }
-
-    return components
-
-
-def moved(kind):
-    def columns(published, order, shift, scale):
-        cov = published["covariances"]
-        if kind in ("full", "tied"):
-            cov = cov[..., order, :][..., order]
-        elif kind == "diag":
-            cov = cov[:, order]
-        return {
-            "weights": published["weights"],
-            "means": (published["means"][:, order] + shift) * scale,
-            "covariances": cov * scale**2,
-        }
-
-    return columns
 
 
 def limit(kind):
@@ -227,4 +170,5 @@ CASES = [
     gaussian_case(kind, weighted, dtype)
     for kind, weighted, dtype in product(TYPES, (False, True), ("float64", "float32"))
 ]
-CASES += chain_cases.CASES + expert_cases.CASES + cut_cases.CASES + cell_cases.CASES
+for other in (chain_cases, expert_cases, cut_cases, limited_cases, cell_cases):
+    CASES += other.CASES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from mixture_cases import dense, moved, permute, place, publish, second_moments
 from scipy.special import log_ndtr, logsumexp
 
 from pyestim.data.cells import CellSource, CellTable
@@ -78,22 +79,12 @@ def builder(kind, d, k=K):
     return build
 
 
-def place(model, source, published):
-    return model.from_user(*published.values(), source.centre, source.scale)
-
-
-def publish(model, source, params):
-    names = ("weights", "means", "covariances")
-    return dict(zip(names, model.to_user(params, source.centre, source.scale), strict=True))
-
-
 def working(d):
     def of_rows(source, X):
-        found = [
+        return [
             None if part is None else (part.astype(float) - source.centre) * source.scale
             for part in bounds(X, d)
         ]
-        return found
 
     return of_rows
 
@@ -130,18 +121,10 @@ def log_densities(weights, means, matrices, lower, upper):
     return out
 
 
-def dense(values, kind, d):
-    if kind == "full":
-        return values
-    if kind == "tied":
-        return np.array([values] * K)
-    return np.array([np.eye(d) * v for v in values])
-
-
 def log_density(kind, d):
     def of_rows(model, params, z):
         lower, upper, low, high = z
-        given = (params.weights, params.means, dense(params.covariances, kind, d))
+        given = (params.weights, params.means, dense(params.covariances, kind, K, d))
         found = logsumexp(log_densities(*given, lower, upper), axis=1)
         if low is not None:
             found = found - logsumexp(log_densities(*given, low, high), axis=1)
@@ -155,21 +138,13 @@ def expected(kind, d):
 
     def value(model, params, stats, new):
         total = stats["resp_sum"] @ np.log(new.weights)
-        matrices, second = dense(new.covariances, kind, d), stats["second"]
-        lower = np.tril_indices(d)
-        for k, matrix in enumerate(matrices):
+        for k, matrix in enumerate(dense(new.covariances, kind, K, d)):
             step = params.means[k] - new.means[k]
             first, n = stats["first"][k], stats["resp_sum"][k]
-            moved = np.outer(first, step)
-            square = moved + moved.T + n * np.outer(step, step)
-            if kind in ("full", "tied"):
-                own = np.zeros((d, d))
-                own[lower] = second[k] if kind == "full" else second * (k == 0)
-                square = square + own + np.tril(own, -1).T
-            elif kind == "diag":
-                square = square + np.diag(second[k])
-            else:
-                square = square + np.eye(d) * second[k] / d
+            cross = np.outer(first, step)
+            square = cross + cross.T + n * np.outer(step, step)
+            if kind != "tied" or k == 0:  # what is shared counts once
+                square = square + second_moments(stats, kind, k, d)
             log_det = np.linalg.slogdet(2 * np.pi * matrix)[1]
             total -= (n * log_det + np.trace(np.linalg.inv(matrix) @ square)) / 2
         return total
@@ -177,29 +152,10 @@ def expected(kind, d):
     return value
 
 
-def permute(kind):
-    def components(published, order):
-        found = {name: array[order] for name, array in published.items() if name != "covariances"}
-        cov = published["covariances"]
-        return {**found, "covariances": cov if kind == "tied" else cov[order]}
-
-    return components
-
-
-def moved(kind, d):
-    def columns(published, order, shift, scale):
-        order, cov = order[:d], published["covariances"]
-        if kind in ("full", "tied"):
-            cov = cov[..., order, :][..., order]
-        elif kind == "diag":
-            cov = cov[:, order]
-        return {
-            "weights": published["weights"],
-            "means": (published["means"][:, order] + shift) * scale,
-            "covariances": cov * scale**2,
-        }
-
-    return columns
+def moved_cells(kind, d):
+    """The columns of a row are blocks of d, which move together."""
+    move = moved(kind)
+    return lambda published, order, *how: move(published, order[:d], *how)
 
 
 def limit(kind, d):
@@ -239,7 +195,7 @@ def first_column(kind, d, values, sample_weight):
     given = truth(kind, d)
     out = np.empty((1, model.layout.size))
     model.accumulate([place(model, source, given)], source.whole, out)
-    matrices = dense(given["covariances"], kind, d)
+    matrices = dense(given["covariances"], kind, K, d)
     z = values.astype(float)
     one = log_densities(given["weights"], given["means"], matrices, z[:1], z[:1])
     parts = (given["weights"], given["means"][:, :1], matrices[:, :1, :1])
@@ -268,7 +224,7 @@ def draw(kind, d, boxed):
         given = truth(kind, d)
         size = 6 * n if boxed else n
         labels = (rng.random(size) > given["weights"][0]).astype(int)
-        roots = np.linalg.cholesky(dense(given["covariances"], kind, d))
+        roots = np.linalg.cholesky(dense(given["covariances"], kind, K, d))
         z = given["means"][labels] + np.einsum(
             "nij,nj->ni", roots[labels], rng.normal(size=(size, d))
         )
@@ -319,7 +275,7 @@ def cell_case(name, kind, d, weighted=False, dtype="float64", boxed=False):
         log_density=log_density(kind, d),
         expected=expected(kind, d),
         permute=permute(kind),
-        moved=moved(kind, d),
+        moved=moved_cells(kind, d),
         limit=limit(kind, d),
         simulate=draw(kind, d, boxed),
         n_components=K,

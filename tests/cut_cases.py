@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import limited_cases
 import numpy as np
-from scipy.special import ndtr
+from mixture_cases import (
+    dense,
+    log_densities,
+    moved,
+    permute,
+    place,
+    publish,
+    second_moments,
+)
+from scipy.special import logsumexp, ndtr
 
 from pyestim.data.source import ArraySource
 from pyestim.models.gates import ConstantGate
@@ -65,21 +73,8 @@ def truncated_mixture(kind, support, n_components):
     return build
 
 
-def place(model, source, published):
-    return model.from_user(*published.values(), source.centre, source.scale)
-
-
-def publish(model, source, params):
-    names = ("weights", "means", "covariances")
-    return dict(zip(names, model.to_user(params, source.centre, source.scale), strict=True))
-
-
-def dense(kind, params):
-    """Covariance matrices of the components: (k, d, d)."""
-    values = params.covariances
-    if kind == "tied":
-        return np.array([values] * len(params.weights))
-    return values if kind == "full" else values[:, :, None] * np.eye(values.shape[1])
+def matrices(kind, params):
+    return dense(params.covariances, kind, *params.means.shape)
 
 
 def box_mass(mean, matrix, lower, upper):
@@ -104,31 +99,16 @@ def log_alpha(kind, model, params):
         pieces = [(support.lower, support.upper)]
     else:
         pieces = [(piece[:1], piece[1:]) for piece in support.intervals]
-    each = zip(params.weights, params.means, dense(kind, params), strict=True)
+    each = zip(params.weights, params.means, matrices(kind, params), strict=True)
     return np.log(sum(w * box_mass(m, c, *piece) for w, m, c in each for piece in pieces))
 
 
 def log_density(kind):
     def of_rows(model, params, z):
-        terms = []
-        for w, mean, matrix in zip(params.weights, params.means, dense(kind, params), strict=True):
-            gap = z - mean
-            maha = np.einsum("ni,ij,nj->n", gap, np.linalg.inv(matrix), gap)
-            terms.append(np.log(w) - (np.linalg.slogdet(2 * np.pi * matrix)[1] + maha) / 2)
-        top = np.max(terms, axis=0)
-        return top + np.log(np.exp(terms - top).sum(axis=0)) - log_alpha(kind, model, params)
+        each = log_densities(params.weights, params.means, matrices(kind, params), z)
+        return logsumexp(each, axis=1) - log_alpha(kind, model, params)
 
     return of_rows
-
-
-def second_moments(kind, stats, k, d):
-    """Second moments of the rows of component k about its old mean: (d, d)."""
-    second = stats["second"]
-    if kind == "diag":
-        return np.diag(second[k])
-    matrix = np.zeros((d, d))
-    matrix[np.tril_indices(d)] = second if kind == "tied" else second[k]
-    return matrix + np.tril(matrix, -1).T
 
 
 def expected(kind):
@@ -137,42 +117,17 @@ def expected(kind):
     def value(model, params, stats, new):
         seen, d = stats["resp_sum"], new.means.shape[1]
         total = float(seen @ np.log(new.weights)) - seen.sum() * log_alpha(kind, model, new)
-        for k, matrix in enumerate(dense(kind, new)):
+        for k, matrix in enumerate(matrices(kind, new)):
             gap = params.means[k] - new.means[k]
             cross = np.outer(stats["first"][k], gap)
             about = cross + cross.T + seen[k] * np.outer(gap, gap)
             if kind != "tied" or k == 0:  # what is shared counts once
-                about = about + second_moments(kind, stats, k, d)
+                about = about + second_moments(stats, kind, k, d)
             total -= seen[k] * np.linalg.slogdet(2 * np.pi * matrix)[1] / 2
             total -= np.trace(np.linalg.solve(matrix, about)) / 2
         return total
 
     return value
-
-
-def permute(kind):
-    def components(published, order):
-        cov = published["covariances"]
-        return {
-            "weights": published["weights"][order],
-            "means": published["means"][order],
-            "covariances": cov if kind == "tied" else cov[order],
-        }
-
-    return components
-
-
-def moved(kind):
-    def columns(published, order, shift, scale):
-        cov = published["covariances"]
-        cov = cov[:, order] if kind == "diag" else cov[..., order, :][..., order]
-        return {
-            "weights": published["weights"],
-            "means": (published["means"][:, order] + shift) * scale,
-            "covariances": cov * scale**2,
-        }
-
-    return columns
 
 
 def limit(kind, start):
@@ -264,4 +219,3 @@ CASES = [
         "box-tied", "tied", BOX, {**PLANE, "covariances": PLANE["covariances"][0]}, weighted=True
     ),
 ]
-CASES += limited_cases.CASES
