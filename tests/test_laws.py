@@ -7,8 +7,13 @@ from cases import CASES
 
 from pyestim.testing import LAWS, check_model
 
+#: Statistics of many rows, which the other laws compare with formulas at every instruction set.
+ONCE = {"recovery"}
 
-@pytest.mark.parametrize("law", LAWS)
+
+@pytest.mark.parametrize(
+    "law", [pytest.param(law, marks=pytest.mark.once) if law in ONCE else law for law in LAWS]
+)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_law(case, law):
     LAWS[law](case)

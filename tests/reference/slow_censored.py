@@ -48,12 +48,6 @@ def maximise(law, df, X, lower, upper, weight=None, offset=None, scale=None):
         return -weight @ row_log_likelihood(law, df, lower, upper, offset + x1 @ b, s)
 
     found = optimize.minimize(loss, start, method="BFGS", options={"gtol": 1e-7})
-    found = optimize.minimize(
-        loss,
-        found.x,
-        method="Nelder-Mead",
-        options={"xatol": 1e-10, "fatol": 1e-13, "maxiter": 4000, "maxfev": 8000},
-    )
     s = np.exp(found.x[-1]) if scale is None else scale
     return found.x[: x1.shape[1]], s, -found.fun
 
