@@ -158,8 +158,7 @@ void bind_cells(py::module_& module) {
       .def(py::init<const py::object&, const py::object&, const py::object&, const py::object&, const py::object&,
                     const py::object&, const py::object&>(),
            arg("pattern"), arg("pattern_start"), arg("state"), arg("cell_start"), arg("lower"), arg("upper"),
-           arg("width"))
-      .def_property_readonly("n_exact", [](const Cells& cells) { return cells.view().n_exact; });
+           arg("width"));
   module.def("cells_sweep", &cells_sweep, arg("ctx"), arg("rows"), arg("cells"), arg("boxes").none(true), arg("box"),
              arg("start"), arg("stop"), arg("family"), arg("log_offset"), arg("means"), arg("factors"), arg("out"),
              "The statistics of mixture_sweep for rows whose cells are partly known by bounds only.");

@@ -61,8 +61,6 @@ class Cells:
         upper: _Float64,
         width: _Float64,
     ) -> None: ...
-    @property
-    def n_exact(self) -> int: ...
 
 def cells_sweep(
     ctx: Context,

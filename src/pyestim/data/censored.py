@@ -93,7 +93,6 @@ class CensoredSource:
         self.y_centre = float(y.centre[0]) if intercept else 0.0
         self.y_scale = float(y.scale[0])
         self.output_sd = float(y.column_sd[0])
-        self.constant_output = bool(y.constant[0])
         self.scale = self.x.scale
         self.centre = self.x.centre if intercept else np.zeros_like(self.x.centre)
         self.rows = _core.native.Rows(X, weight, self.centre, self.scale)
@@ -105,8 +104,7 @@ class CensoredSource:
         below, above = np.isneginf(self.lower), np.isposinf(self.upper)
         unseen = below & above
         present = np.ones(len(exact), dtype=bool) if weight is None else weight > 0.0
-        self.n_unseen = int(np.count_nonzero(unseen & present))
-        if self.n_unseen:
+        if np.any(unseen & present):
             weight = np.where(unseen, 0.0, 1.0 if weight is None else weight)
             present &= ~unseen
         self.n_exact = int(np.count_nonzero(exact & present))
@@ -118,13 +116,8 @@ class CensoredSource:
         return weight
 
     def _heights(self, weight: Vector | None) -> Vector:
-        """One number for each response: the middle of an interval, the only end of a half-line."""
-        height = self.lower
-        if self.upper is not self.lower:
-            open_below, open_above = np.isneginf(self.lower), np.isposinf(self.upper)
-            with np.errstate(invalid="ignore", over="ignore"):
-                middle = self.lower + 0.5 * (self.upper - self.lower)
-            height = np.where(open_below, self.upper, np.where(open_above, self.lower, middle))
+        """One number for each response, less its offset."""
+        height = heights(self.lower, self.upper)
         if self.offset is not None:
             height = height - self.offset
         if weight is not None:  # rows that are absent may hold anything
@@ -195,3 +188,12 @@ class CensoredSource:
         Exact rows have densities, which know the unit of y; the others have probabilities.
         """
         return float(np.log(self.y_scale)) * self.exact_weight / self.weight_sum
+
+
+def heights(lower: Vector, upper: Vector) -> Vector:
+    """One number for each response: the middle of an interval, the only end of a half-line."""
+    if upper is lower:
+        return lower
+    with np.errstate(invalid="ignore", over="ignore"):
+        middle = lower + 0.5 * (upper - lower)
+    return np.where(np.isneginf(lower), upper, np.where(np.isposinf(upper), lower, middle))

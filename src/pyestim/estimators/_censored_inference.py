@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from pyestim.estimators import _censored_checks as checks
 from pyestim.estimators._base import Array
-from pyestim.estimators._censored_predict import CensoredQueries
+from pyestim.estimators._censored_predict import CensoredPredictions
 from pyestim.estimators._summary import Summary
 from pyestim.models.censored_fit import standard_errors_of
 
@@ -57,7 +57,7 @@ class CensoredIntervals(NamedTuple):
     df: Array
 
 
-class CensoredInference(CensoredQueries):
+class CensoredInference(CensoredPredictions):
     """Inference from the observed information at the maximum."""
 
     def standard_errors(self) -> CensoredErrors:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pyestim.data.censored import heights
 from pyestim.estimators import _censored_checks as checks
 from pyestim.estimators._base import Array, random_numbers, shown
 from pyestim.estimators._censored_base import CensoredBase
@@ -15,7 +16,7 @@ KINDS = ("latent", "observed")
 RESIDUALS = ("response", "deviance", "working")
 
 
-class CensoredQueries(CensoredBase):
+class CensoredPredictions(CensoredBase):
     """Predictions, densities and residuals."""
 
     def predict(
@@ -229,7 +230,8 @@ class CensoredQueries(CensoredBase):
         if kind not in RESIDUALS:
             raise ValueError(f"{self._name}: kind must be one of {RESIDUALS}, got {kind!r}.")
         asked, limits = self._seen(X, y, lower, upper, offset)
-        response = _heights(limits) - self._location(asked)
+        height = heights(*limits)
+        response = np.where(np.isinf(height), np.nan, height) - self._location(asked)
         if kind == "response":
             return response
         each = self._derivatives(asked, limits)
@@ -269,11 +271,3 @@ def _length(*limits: Any) -> int | None:
     """Rows that limits speak of; None where they are numbers."""
     sizes = [len(limit) for limit in limits if np.ndim(limit) > 0]
     return max(sizes) if sizes else None
-
-
-def _heights(limits: checks.Responses) -> Array:
-    low, high = limits
-    with np.errstate(invalid="ignore", over="ignore"):
-        middle = low + 0.5 * (high - low)
-    height = np.where(np.isneginf(low), high, np.where(np.isposinf(high), low, middle))
-    return np.asarray(np.where(np.isinf(height), np.nan, height))

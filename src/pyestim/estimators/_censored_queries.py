@@ -16,7 +16,7 @@ from pyestim.estimators._gaussian_arrays import GaussianArrays
 from pyestim.models.cell_outputs import CellOutputs
 
 
-class CensoredQueries(CellReader, GaussianArrays):
+class CellQueries(CellReader, GaussianArrays):
     """Densities, responsibilities, labels, expected cells and criteria of censored rows."""
 
     def _row_outputs(self) -> CellOutputs:

@@ -12,7 +12,7 @@ from pyestim.data.source import ArraySource
 from pyestim.estimators import _gaussian_checks as checks
 from pyestim.estimators._base import Array
 from pyestim.estimators._callbacks import with_callbacks
-from pyestim.estimators._censored_queries import CensoredQueries
+from pyestim.estimators._censored_queries import CellQueries
 from pyestim.estimators._summary import Summary
 from pyestim.estimators.gaussian_mixture import GaussianMixture
 from pyestim.models.cells import CellMixture, widened
@@ -41,7 +41,7 @@ class MixtureErrors(NamedTuple):
     covariances: Array
 
 
-class CensoredGaussianMixture(CensoredQueries, GaussianMixture):
+class CensoredGaussianMixture(CellQueries, GaussianMixture):
     """Gaussian mixture for rows whose cells are exact, censored by bounds, or missing.
 
     Maximises ``sum_i s_i log sum_k w_k N(x_io; mu_k, Sigma_k) P_k(l_ic < x_ic < u_ic | x_io)`` over

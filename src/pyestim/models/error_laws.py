@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial import chebyshev
+from scipy.fft import dct
 from scipy.special import erfcx, expit, exprel, log_expit, logit, ndtr, ndtri, stdtr, stdtrit
 
 from pyestim.engine.stats import Vector
@@ -67,10 +68,7 @@ def _log_gamma_step(a: float) -> float:
 
 def _coefficients(values: Vector) -> Vector:
     """Chebyshev coefficients of a function from its values at the nodes, without the noise."""
-    n = len(values)
-    angles = np.pi * (np.arange(n) + 0.5) / n
-    cosines = np.cos(np.outer(np.arange(n), angles))
-    coef = 2.0 / n * (cosines @ values[::-1])
+    coef = dct(values[::-1]) / len(values)
     coef[0] *= 0.5
     small = np.abs(coef) <= NEGLIGIBLE * np.abs(coef).max()
     runs = np.flatnonzero(np.convolve(small, np.ones(ENOUGH), "valid") == ENOUGH)

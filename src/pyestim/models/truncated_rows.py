@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from pyestim.engine.stats import Vector
+from pyestim.models.cut_normal import interval_moments
 from pyestim.models.gaussian_forms import (
     CovarianceType,
     GaussianForm,
@@ -111,14 +112,8 @@ def draw_inside(
 
 def _from_union(mean: Vector, sd: Vector, pieces: Vector, n: int, rng: Any) -> Vector:
     """Values (n, 1) inside a union of intervals."""
-    one = Support(pieces[:1, 0], pieces[-1:, 1], pieces)
-    mass = np.array(
-        [
-            Support(piece[:1], piece[1:], piece[None]).inside(mean[None], sd[None] ** 2).log_mass[0]
-            for piece in pieces
-        ]
-    )
-    share = np.exp(mass - one.inside(mean[None], sd[None] ** 2).log_mass[0])
+    mass = interval_moments(mean, sd, pieces[:, 0], pieces[:, 1]).log_probability
+    share = np.exp(mass - mass.max())
     which = rng.choice(len(pieces), size=n, p=share / share.sum())
     low, high = pieces[which].T
     return _between(mean, sd, low, high, rng.uniform(size=n))[:, None]
