@@ -339,9 +339,12 @@ def test_a_likelihood_without_maximum_is_reported(law):
     with pytest.warns(ConvergenceWarning, match="the scale goes to zero"):
         assert finite(regressor.fit(rng.normal(size=(5, 9)), rng.normal(size=5)))
     side = X[:, 0] > 0
-    with pytest.warns(ConvergenceWarning, match="no maximum|scale grows"):
+    with pytest.warns(ConvergenceWarning, match="no maximum|scale grows|limits alone"):
         regressor.fit(X, lower=np.where(side, 0.0, -np.inf), upper=np.where(side, np.inf, 0.0))
     assert finite(regressor)
+    side = X[:, 0] + rng.normal(size=30) > 0  # one threshold: a probit model
+    with pytest.warns(ConvergenceWarning, match="limits alone do not tell the scale"):
+        regressor.fit(X, lower=np.where(side, 0.0, -np.inf), upper=np.where(side, np.inf, 0.0))
 
 
 def test_degrees_of_freedom_of_rows_without_error_are_numbers():

@@ -124,7 +124,8 @@ def _best_df(
 
 
 def _with_df(model: CensoredRegression, df: float) -> CensoredRegression:
-    return CensoredRegression(model.law, df, model.gram, model.free, model.fixed_scale, model.unit)
+    given = (model.gram, model.free, model.fixed_scale, model.unit, model.any_exact)
+    return CensoredRegression(model.law, df, *given)
 
 
 def covariance_of(

@@ -81,6 +81,8 @@ class CensoredRegression:
         Scale in working coordinates, where it is not estimated.
     unit : float
         Standard deviation of the responses, which bounds the scale.
+    any_exact : bool
+        Whether a row is known exactly.
     """
 
     name = "censored regression"
@@ -97,9 +99,10 @@ class CensoredRegression:
         free: NDArray[np.bool_],
         fixed_scale: float | None = None,
         unit: float = 1.0,
+        any_exact: bool = True,
     ) -> None:
         self.law, self.df, self.gram, self.free = law, df, gram, free
-        self.fixed_scale, self.unit = fixed_scale, unit
+        self.fixed_scale, self.unit, self.any_exact = fixed_scale, unit, any_exact
         self.shape = shape_of(law, df)
         self.least_inverse = 1.0 / (LARGEST_SCALE * unit)
         self.largest_inverse = 1.0 / (SMALLEST_SCALE * unit)
@@ -269,6 +272,9 @@ class CensoredRegression:
                 "the scale goes to zero: the rows are met without error, and the likelihood has no "
                 f"maximum. The scale is held at {SMALLEST_SCALE:g} standard deviations of y; give "
                 "more rows than coefficients, or a fixed scale."
+                if self.any_exact
+                else "limits alone do not tell the scale: the likelihood is flat where it is held, "
+                f"at {SMALLEST_SCALE:g} standard deviations of y. Give a fixed scale."
             )
         if self.fixed_scale is None and params.inverse_scale <= self.least_inverse:
             lines.append(
@@ -336,7 +342,7 @@ def build_regression(
     unit = source.output_sd
     flat = CensoredRegression("normal", df, gram, free, unit=unit)
     start = flat.update(CensoredParams(np.zeros(m), 1.0), stats)
-    model = CensoredRegression(law, df, gram, free, fixed, unit)
+    model = CensoredRegression(law, df, gram, free, fixed, unit, source.exact_weight > 0.0)
     if fixed is not None and isfinite(fixed):
         start = CensoredParams(start.coef / (start.inverse_scale * fixed), 1.0 / fixed)
     return model, start
