@@ -8,27 +8,20 @@ e = (y - b'x) / s for exact rows and the hazard h = phi / Phi at c = (limit - b'
 
 from __future__ import annotations
 
-import contextlib
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from benchmarks.direct import Direct
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
 
-class _OutOfTimeError(Exception):
-    """Ends scipy's loop from inside the objective."""
-
-
-class DirectTobit:
+class DirectTobit(Direct):
     """Maximise the mean log-likelihood of a linear model whose responses are cut from below.
 
     Parameters
@@ -40,14 +33,13 @@ class DirectTobit:
     """
 
     def __init__(self, X: Array, y: Array, limit: float) -> None:
+        super().__init__()
         design = np.column_stack([np.ones(len(X)), X])
         below = y <= limit
         self.exact, self.below = design[~below], design[below]
         self.y, self.limit, self.n = y[~below], limit, len(y)
         start = np.linalg.lstsq(design, y, rcond=None)[0]
         self.x0 = np.append(start, np.log(np.std(y - design @ start)))
-        self.values: list[float] = []
-        self.seconds: list[float] = []
 
     def evaluate(self, theta: Array) -> tuple[float, Array]:
         """Minus the mean log-likelihood, and its gradient."""
@@ -61,20 +53,3 @@ class DirectTobit:
         slope = (e @ self.exact - hazard @ self.below) / scale
         gradient = np.append(slope, e @ e - len(e) - hazard @ c)
         return -float(value) / self.n, -gradient / self.n
-
-    def run(self, max_seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Maximise until the gradient vanishes or the time is up; fills `values`, `seconds`."""
-        begin = clock()
-
-        def traced(theta: Array) -> tuple[float, Array]:
-            value, gradient = self.evaluate(theta)
-            self.values.append(-value)
-            self.seconds.append(clock() - begin)
-            if self.seconds[-1] > max_seconds:
-                raise _OutOfTimeError
-            return value, gradient
-
-        limit = 1_000_000  # evaluations: the time is what ends it
-        options = {"maxfun": limit, "maxiter": limit, "ftol": 0.0, "gtol": 1e-9, "maxcor": 20}
-        with contextlib.suppress(_OutOfTimeError):
-            minimize(traced, self.x0, jac=True, method="L-BFGS-B", options=options)

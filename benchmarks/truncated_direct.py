@@ -10,17 +10,14 @@ b in the same unit, P = Phi(b) - Phi(a) and A = sum_k w_k P_k:
 
 from __future__ import annotations
 
-import contextlib
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import ndtr
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from benchmarks.direct import Direct
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -28,11 +25,7 @@ if TYPE_CHECKING:
 _ROOT = float(np.sqrt(2 * np.pi))
 
 
-class _OutOfTimeError(Exception):
-    """Ends scipy's loop from inside the objective."""
-
-
-class DirectTruncated:
+class DirectTruncated(Direct):
     """Maximise the mean log-likelihood of rows that are seen between two finite limits.
 
     Parameters
@@ -46,6 +39,7 @@ class DirectTruncated:
     def __init__(
         self, x: Array, limits: tuple[float, float], weights: Array, means: Array, sds: Array
     ) -> None:
+        super().__init__()
         self.centre, self.unit = float(x.mean()), float(x.std())
         self.x = (x - self.centre) / self.unit
         self.limits = (np.array(limits) - self.centre) / self.unit
@@ -53,8 +47,6 @@ class DirectTruncated:
         logit = np.log(weights[:-1] / weights[-1])
         mean = (means - self.centre) / self.unit
         self.x0 = np.concatenate([logit, mean, np.log(sds / self.unit)])
-        self.values: list[float] = []
-        self.seconds: list[float] = []
 
     def evaluate(self, theta: Array) -> tuple[float, Array]:
         """Minus the mean log-likelihood, in the unit of x, and its gradient."""
@@ -86,20 +78,3 @@ class DirectTruncated:
             second - total - share * (edge[:, 0] - edge[:, 1]),
         ]
         return -float(value), -np.concatenate(gradient)
-
-    def run(self, max_seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Maximise until the gradient vanishes or the time is up; fills `values`, `seconds`."""
-        begin = clock()
-
-        def traced(theta: Array) -> tuple[float, Array]:
-            value, gradient = self.evaluate(theta)
-            self.values.append(-value)
-            self.seconds.append(clock() - begin)
-            if self.seconds[-1] > max_seconds:
-                raise _OutOfTimeError
-            return value, gradient
-
-        limit = 1_000_000  # evaluations: the time is what ends it
-        options = {"maxfun": limit, "maxiter": limit, "ftol": 0.0, "gtol": 1e-9, "maxcor": 20}
-        with contextlib.suppress(_OutOfTimeError):
-            minimize(traced, self.x0, jac=True, method="L-BFGS-B", options=options)

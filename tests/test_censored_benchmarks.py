@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 import pyestim
 from benchmarks import censored
+from benchmarks.censored_direct import DirectTobit
 from benchmarks.truncated_direct import DirectTruncated
 
 pytestmark = pytest.mark.once
@@ -35,6 +36,24 @@ def test_objective_and_gradient_of_the_direct_peer():
     differences = approx_fprime(peer.x0, lambda theta: peer.evaluate(theta)[0], 1e-6)
     # Forward differences of step 1e-6 with second derivatives of about ten.
     np.testing.assert_allclose(gradient, differences, atol=1e-5)
+
+
+def test_direct_tobit_has_the_right_gradient_and_our_maximum():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2))
+    y = np.maximum(0.0, 0.5 + X @ [1.0, -1.0] + rng.normal(size=300))
+    peer = DirectTobit(X, y, 0.0)
+    _, gradient = peer.evaluate(peer.x0)
+    step = 1e-6
+    slopes = [
+        (peer.evaluate(peer.x0 + step * way)[0] - peer.evaluate(peer.x0 - step * way)[0])
+        / (2 * step)
+        for way in np.eye(len(peer.x0))
+    ]
+    np.testing.assert_allclose(gradient, slopes, atol=1e-8)  # rounding over the step
+    peer.run(max_seconds=5.0)
+    ours = pyestim.CensoredRegressor().fit(X, y, lower=0.0)
+    assert max(peer.values) == pytest.approx(ours.lower_bound_, abs=1e-12)
 
 
 def test_whole_fits_reach_the_same():

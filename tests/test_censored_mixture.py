@@ -94,6 +94,10 @@ def test_exact_rows_give_the_uncensored_mixture(kind, dtype):
             assert np.array_equal(getattr(mixture, name), getattr(plain, name))
         assert np.array_equal(mixture.score_samples(X), plain.score_samples(X))
         assert np.array_equal(mixture.predict_proba(X), plain.predict_proba(X))
+        assert np.isclose(mixture.aic(X), plain.aic(X)) and np.isclose(mixture.bic(X), plain.bic(X))
+        for criterion in ("entropy", "hard"):
+            found = mixture.icl(X, criterion=criterion)
+            assert np.isclose(found, plain.icl(X, criterion=criterion), rtol=1e-6)  # of float32
     # Boxes that hold everything change nothing either; they are integrated in double precision.
     far = {"trunc_lower": -1e6, "trunc_upper": 1e6}
     boxed = CensoredGaussianMixture(2, **options).fit(X, **far)
