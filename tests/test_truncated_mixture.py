@@ -91,6 +91,7 @@ def test_limits_far_away_are_none(X):
         ({"lower": 0.0}, "rows outside it, the first of them row"),
         ({"method": "magic"}, "method must be one of"),
         ({"known_sd": -1.0}, "known_sd must be"),
+        ({"known_sd": 1.0}, "known_sd is held by method"),
         ({"covariance_type": "spherical"}, "covariance_type must be one of"),
     ],
 )
@@ -148,8 +149,11 @@ def test_a_set_too_small_is_told():
     rng = np.random.default_rng(0)
     rows = rng.normal(0.3, 1.0, 8000)
     rows = rows[(rows > 0.0) & (rows < 0.5), None][:1000]
-    with pytest.warns(ConvergenceWarning, match="and the condition of the information is"):
+    with pytest.warns(ConvergenceWarning, match="do not determine the parameters") as caught:
         cut = TruncatedGaussianMixture(2, lower=0.0, upper=0.5, random_state=0).fit(rows)
+    assert cut.information_condition_ < 1e6  # so that it is no evidence
+    assert "a mean has a standard error of" in str(caught[0].message)
+    assert "condition" not in str(caught[0].message)
     assert np.isfinite(cut.means_).all() and np.isfinite(cut.covariances_).all()
     assert "the rows do not determine the parameters" in str(cut.report_)
 

@@ -140,8 +140,7 @@ class CensoredBase(CallbackSupport, Estimator):
             return
         warnings.warn(
             f"{self._name}: {report.outcome.value} About {report.remaining:.1e} nats per row were "
-            f"still to come after {self.n_iter_} iterations, tol is {self.tol:.1e}. "
-            "Raise max_iter.",
+            f"still to come after {self.n_iter_} iterations, tol is {self.tol:.1e}.",
             ConvergenceWarning,
             stacklevel=level,
         )

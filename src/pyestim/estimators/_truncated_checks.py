@@ -135,6 +135,16 @@ def _merged(owner: str, pieces: Array) -> Array:
     return np.column_stack([pieces[first, 0], reach[last]])
 
 
+def refuse_known_sd(owner: str, method: str, known_sd: float | None) -> None:
+    """Only the method of moments holds a standard deviation."""
+    if method != "moments" and known_sd is not None:
+        raise ValueError(
+            f'{owner}: known_sd is held by method="moments" only, got {known_sd:g} with '
+            f'method="{method}", which estimates every covariance. Set known_sd=None, or '
+            'method="moments".'
+        )
+
+
 def refuse_moments(owner: str, d: int, k: int) -> None:
     """The method of moments is for one column and few components."""
     if d != 1:

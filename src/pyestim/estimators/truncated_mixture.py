@@ -51,7 +51,7 @@ class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
         means lie between the smallest and the largest row. It needs no start and no steps, but
         hundreds of times the rows for the same accuracy.
     known_sd : float, optional
-        For ``method="moments"``: standard deviation of every component; estimated where None.
+        For ``method="moments"`` only: standard deviation of every component; estimated where None.
     tol : float, default=1e-6
         Bound on the estimated gain of the mean log-likelihood that is still to come (nats per row).
     reg_covar : float, default=1e-6
@@ -249,6 +249,7 @@ class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
 
     def _fit(self, X: Any, sample_weight: Any) -> NDArray[Any]:
         self._check_arguments()
+        checks.refuse_known_sd(self._name, self.method, self.known_sd)
         rows = self._sample_matrix(X, reset=True, least=2)
         weight = self._weights(sample_weight, len(rows))
         support = checks.make_support(
@@ -297,13 +298,27 @@ class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
         lines = []
         if not report.converged and self.max_iter > 0:
             lines.append(f"did not converge. {report.outcome.value} {self._to_come(report)}")
-        if self.information_condition_ > WORST_CONDITION or vaguest > LARGEST_ERROR:
+        evidence = self._vague(vaguest)
+        if evidence:
             lines.append(
-                "the rows do not determine the parameters: a mean has a standard error of "
-                f"{vaguest:.2g} standard deviations of its component, and the condition of the "
-                f"information is {self.information_condition_:.2g}. The set is too small, or there "
-                "are too many components; use fewer of them or tied covariances."
+                f"the rows do not determine the parameters: {evidence}. The set is "
+                "too small, or there are too many components; use fewer of them or tied "
+                "covariances."
             )
             self.report_ = report.with_diagnosis((lines[-1],))
         for line in lines:
             warnings.warn(f"{self._name}: {line}", ConvergenceWarning, stacklevel=5 + WRAPPERS)
+
+    def _vague(self, vaguest: float) -> str:
+        """What shows that parameters are not known; empty where they are."""
+        condition = self.information_condition_
+        if condition == float("inf"):
+            return "their information is not positive definite"
+        evidence = []
+        if vaguest > LARGEST_ERROR:
+            evidence.append(
+                f"a mean has a standard error of {vaguest:.2g} standard deviations of its component"
+            )
+        if condition > WORST_CONDITION:
+            evidence.append(f"the condition of the information is {condition:.2g}")
+        return ", and ".join(evidence)
