@@ -18,8 +18,9 @@ from pyestim.estimators._callbacks import WRAPPERS, CallbackSupport, FitTasks, w
 from pyestim.estimators._truncated_queries import TruncatedQueries
 from pyestim.models.support import Support
 from pyestim.models.truncated import TruncatedMixture
-from pyestim.models.truncated_fit import Options, TruncatedFit, fit_truncated
+from pyestim.models.truncated_fit import TruncatedFit, fit_truncated
 from pyestim.models.truncated_moments import fit_moments
+from pyestim.models.truncated_newton import Options
 
 #: Condition of the information beyond which parameters are called not identified: standard errors
 #: are then a thousand times those with the other parameters known.

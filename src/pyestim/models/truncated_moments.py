@@ -31,7 +31,8 @@ from pyestim.engine.sweep import LocalSweep
 from pyestim.models.mixture import MixtureParams
 from pyestim.models.support import Support
 from pyestim.models.truncated import TruncatedMixture
-from pyestim.models.truncated_fit import Options, TruncatedFit
+from pyestim.models.truncated_fit import TruncatedFit
+from pyestim.models.truncated_newton import Options
 from pyestim.models.truncated_score import UNKNOWN
 
 #: Double precision has no more moments than these many components need.
