@@ -353,16 +353,40 @@ def test_boxes_of_many_shapes_keep_their_rows():
 
 
 def test_the_widest_intervals_are_missing_cells():
-    """Widths whose squares no double holds, without a warning."""
+    """Widths whose squares or themselves no double holds, without a warning."""
     X = np.random.default_rng(13).normal(size=(60, 2))
     known = X > 0.0
     fits = [
         CensoredGaussianMixture(covariance_type="diag", tol=1e-12, max_iter=500).fit(
             lower=np.where(known, X, -far), upper=np.where(known, X, far)
         )
-        for far in (1e300, np.inf)
+        for far in (1e300, 1.7e308, np.inf)
     ]
-    assert np.allclose(fits[0].means_, fits[1].means_, rtol=1e-5)
+    for fit in fits[:2]:
+        assert np.allclose(fit.means_, fits[2].means_, rtol=1e-5)
+    x = X[:, :1]  # a small unit, in which the bounds are larger than all doubles
+    low, high = np.r_[x * 1e-9, [[-1.7e308]]], np.r_[x * 1e-9, [[1.7e308]]]
+    fit = CensoredGaussianMixture(tol=1e-12).fit(lower=low, upper=high)
+    # What the row that says nothing adds to the mean is what a step leaves: nothing.
+    assert np.allclose(fit.means_, x.mean() * 1e-9, rtol=1e-5)
+
+
+@pytest.mark.parametrize("far", [1e4, 1e6, 1e30, 1e300])
+def test_a_bound_beyond_everything_is_no_bound(far):
+    """Half of the rows below zero, whose lower bound stands for none, moved and in other units."""
+    rng = np.random.default_rng(15)
+    y = rng.normal(size=300)
+    for at, unit in ((0.0, 1.0), (7.0, 1e-3)):
+        upper = np.maximum(y, 0.0) * unit + at
+        fits = [
+            CensoredGaussianMixture(tol=1e-9, max_iter=1000).fit(
+                lower=np.where(y > 0.0, upper, bound), upper=upper
+            )
+            for bound in (-far, -np.inf)
+        ]
+        # Both are within tol of the maximum: sqrt(2 tol) standard deviations from it.
+        assert np.allclose(fits[0].means_, fits[1].means_, rtol=0.0, atol=1e-4 * unit)
+        assert fits[0].report_.trusted
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied"])

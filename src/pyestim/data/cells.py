@@ -17,6 +17,8 @@ from pyestim.engine.stats import Vector
 EXACT, CENSORED, MISSING = 0, 1, 2
 #: Columns whose states, three each, one integer can number.
 MOST_CODED = 39
+#: A finite bound so many times farther away than all cells are says what an infinite one says.
+FAR = 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +97,34 @@ class CellTable:
         return np.asarray(self.state[self.pattern] == EXACT)
 
     @cached_property
+    def near(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Bounds with infinite ones in the place of those far beyond all cells: (n, d) each."""
+        lower, upper = self.lower, self.upper
+        wide = (lower < upper) & np.isfinite(lower) & np.isfinite(upper)
+        for j in np.flatnonzero(wide.any(axis=0)):
+            ends = (side[:, j].astype(np.float64) for side in (lower, upper))
+            below, above = _far(*ends)
+            if below.any():
+                lower = lower if lower is not self.lower else lower.copy()
+                lower[below, j] = -np.inf
+            if above.any():
+                upper = upper if upper is not self.upper else upper.copy()
+                upper[above, j] = np.inf
+        return lower, upper
+
+    @cached_property
     def filled(self) -> NDArray[Any]:
-        """Exact cells, middles of intervals, ends of half-lines, and NaN: (n, d)."""
+        """Exact cells, middles of intervals, ends of half-lines, and NaN: (n, d).
+
+        Middles and ends are those of `near`: half of a bound that stands for none is no cell.
+        """
         if self.all_exact:
             return self.lower
+        lower, upper = self.near
         with np.errstate(invalid="ignore"):
-            middle = self.lower / 2 + self.upper / 2
-        middle = np.where(np.isinf(self.lower), self.upper, middle)
-        middle = np.where(np.isinf(self.upper), self.lower, middle)
+            middle = lower / 2 + upper / 2
+        middle = np.where(np.isinf(lower), upper, middle)
+        middle = np.where(np.isinf(upper), lower, middle)
         middle = np.where(self.exact, self.lower, middle)
         return np.where(np.isinf(middle), np.nan, middle).astype(self.lower.dtype)
 
@@ -131,9 +153,10 @@ class CellTable:
             own = self.pattern[rows]
             place = cell_start[own] + rank[own, j] * counts[own] + rows - self.pattern_start[own]
             low, high = (np.float64(side[rows, j]) for side in (self.lower, self.upper))
-            bounds[0, place] = (low - centre[j]) * scale[j]
-            bounds[1, place] = (high - centre[j]) * scale[j]
-            bounds[2, place] = (high - low) * scale[j]
+            with np.errstate(over="ignore"):  # beyond all doubles is infinite
+                bounds[0, place] = (low - centre[j]) * scale[j]
+                bounds[1, place] = (high - centre[j]) * scale[j]
+                bounds[2, place] = (high - low) * scale[j]
         parts = (self.pattern, self.pattern_start, self.state, cell_start)
         return _core.native.Cells(*parts, *bounds)
 
@@ -209,6 +232,28 @@ class CellTable:
         self.state = np.ascontiguousarray(self.take(state)[new])
         numbers = np.arange(len(new), dtype=np.int32)
         self.pattern = np.repeat(numbers, np.diff(self.pattern_start))
+
+
+def _far(lower: Vector, upper: Vector) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Bounds of one column (n,) that are far from its middle compared with all cells.
+
+    The middle is the median of all bounds, which does not change where a bound that stands for
+    none is infinite instead. A cell that holds it is at no distance.
+    """
+    n = len(lower)
+    middle = np.partition(np.concatenate([lower, upper]), n)[n]
+    if not np.isfinite(middle):
+        return np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    with np.errstate(over="ignore"):
+        below, above = np.abs(lower - middle), np.abs(upper - middle)
+        gap = np.maximum(np.maximum(lower - middle, middle - upper), 0.0)
+        reach = gap.max()
+        if reach == 0.0:  # every cell holds the middle: the nearest other bound is the unit
+            other = np.minimum(
+                np.where(below > 0.0, below, np.inf), np.where(above > 0.0, above, np.inf)
+            )
+            reach = other.min()
+        return below > FAR * reach, above > FAR * reach
 
 
 def _codes(state: NDArray[np.int8]) -> NDArray[np.int64]:
@@ -299,7 +344,8 @@ class CellSource(ArraySource):
         table = self.table
         most = self.column_sd**2
         with np.errstate(over="ignore"):  # the widest count as half-lines
-            width = (np.float64(table.upper) - table.lower) * self.scale
+            lower, upper = table.near
+            width = (np.float64(upper) - lower) * self.scale
             square = width * width
         within = np.where(np.isfinite(width), np.minimum(square / 12.0, most), most / 4.0)
         return _weighted_mean(within, self.sample_weight)
