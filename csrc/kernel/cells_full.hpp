@@ -90,7 +90,7 @@ struct CellsFull {
     for (int i = 0; i < d; ++i) {
       for (int j = 0; j <= i; ++j) {
         double sum = sigma[int64_t(s.order[i]) * d + s.order[j]];
-        const double least = 1e-15 * sum;  // rounding may leave nothing of a variance that is explained
+        const double least = least_variance * sum;
         for (int l = 0; l < j; ++l) sum -= f.lower[i * d + l] * f.lower[j * d + l];
         f.lower[i * d + j] = i == j ? sqrt_number(sum > least ? sum : least) : sum / f.lower[j * d + j];
       }
