@@ -123,14 +123,14 @@ class CensoredBase(CallbackSupport, Estimator):
         if self.distribution == "t":
             self.df_ = found.df
         self.covariance_ = found.covariance
-        self.n_parameters_ = len(found.covariance)
+        self.n_parameters_ = found.n_parameters
         self.n_exact_, self.n_interval_ = source.n_exact, source.n_interval
         self.n_left_, self.n_right_ = source.n_left, source.n_right
         self.converged_ = fit.report.converged
         self.n_iter_ = max(fit.report.sweeps - 1, 1)  # least squares is a step
         self.lower_bound_ = fit.objective
         self.report_ = fit.report
-        self._warn(fit.report, model.without_maximum(fit.params, fit.stats))
+        self._warn(fit.report, found.without_maximum)
 
     def _warn(self, report: Report, without_maximum: tuple[str, ...]) -> None:
         level = 4 + WRAPPERS

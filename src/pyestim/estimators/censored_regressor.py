@@ -55,7 +55,7 @@ class CensoredRegressor(RegressorMixin, CensoredInference):
         Inverse of the observed information, for intercept, slopes, log-scale and log-df, as far as
         they were estimated. NaN for what the data do not tell.
     n_parameters_ : int
-        Free parameters.
+        Free parameters; without a scale that no row tells.
     n_exact_, n_left_, n_right_, n_interval_ : int
         Rows of each kind, of positive weight: exact, known to lie below a limit, above one, between
         two.
@@ -85,7 +85,9 @@ class CensoredRegressor(RegressorMixin, CensoredInference):
     Without limits it is ordinary maximum likelihood: least squares for the normal law, with the
     scale's divisor n. Maximum likelihood has no maximum where all rows are censored on one side (an
     error), where rows are met without error (the scale is held above 1e-8 standard deviations of y)
-    or separated by their limits; the fit then warns.
+    or separated by their limits; the fit then warns. Rows that say only on which side of one
+    limit they lie do not tell the scale: it is held at one, which makes a probit, and the fit warns
+    unless ``scale`` says that this is meant.
 
     References
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, log, sqrt
 
 import numpy as np
@@ -28,6 +28,8 @@ LEAST_DF, MOST_DF = 0.2, 1e3
 DF_TOL = 1e-6
 #: Relative step of the differences by the logarithm of the degrees of freedom.
 DF_STEP = 1e-3
+#: Nearer to a bound than this, in logarithms, a maximum cannot be told from the bound.
+AT_BOUND = 1e-2
 #: An eigenvector with such a share of a parameter takes part in it.
 SHARE = 1e-6
 
@@ -46,12 +48,20 @@ class CensoredFit:
         Of intercept and slopes in the unit of the data, the logarithm of the scale, and, where they
         were estimated, the logarithm of the degrees of freedom; without what was fixed. NaN for
         what the data do not tell.
+    without_maximum : tuple of str
+        Sentences about parameters that no row holds.
     """
 
     model: CensoredRegression
     fit: Fit[CensoredParams]
     df: float
     covariance: Vector
+    without_maximum: tuple[str, ...]
+
+    @property
+    def n_parameters(self) -> int:
+        """Parameters that were estimated; a scale that no row tells was not."""
+        return len(self.covariance) - (self.model.held_at is not None)
 
 
 def fit_censored(
@@ -98,7 +108,27 @@ def fit_censored(
     if estimated:
         model, fit = _best_df(model, fit, run)
     covariance = covariance_of(model, fit, source, estimated)
-    return CensoredFit(model, fit, model.df, covariance)
+    lines = model.without_maximum(fit.params, fit.stats)
+    if estimated and not lines:  # which would be the cause
+        lines = _at_bound(model.df)
+        fit = replace(fit, report=fit.report.with_diagnosis(lines))
+    return CensoredFit(model, fit, model.df, covariance, lines)
+
+
+def _at_bound(df: float) -> tuple[str, ...]:
+    """A sentence about estimated degrees of freedom that stopped at a bound."""
+    if abs(log(df / MOST_DF)) < AT_BOUND:
+        return (
+            f"the degrees of freedom stopped at their upper bound of {MOST_DF:g}: the tails are no "
+            'heavier than normal ones, and there is no maximum. Use distribution="normal".',
+        )
+    if abs(log(df / LEAST_DF)) < AT_BOUND:
+        return (
+            f"the degrees of freedom stopped at their lower bound of {LEAST_DF:g}: the likelihood "
+            "rises as the tails get heavier, and there is no maximum. Look for outliers and rows "
+            "that are met without error, or give df.",
+        )
+    return ()
 
 
 def _best_df(
@@ -108,7 +138,7 @@ def _best_df(
     best = [(model, fit)]
 
     def loss(log_df: float) -> float:
-        other = _with_df(model, exp(log_df))
+        other = model.with_df(exp(log_df))
         found = run(other, best[0][1].params)
         if found.objective > best[0][1].objective:
             best[0] = (other, found)
@@ -123,17 +153,12 @@ def _best_df(
     return best[0]
 
 
-def _with_df(model: CensoredRegression, df: float) -> CensoredRegression:
-    given = (model.gram, model.free, model.fixed_scale, model.unit, model.any_exact)
-    return CensoredRegression(model.law, df, *given)
-
-
 def covariance_of(
     model: CensoredRegression, fit: Fit[CensoredParams], source: CensoredSource, estimated: bool
 ) -> Vector:
     """Return the inverse observed information; see `CensoredFit`."""
     _, information = model.derivatives(fit.params, fit.stats)
-    moves = np.append(model.free, model.fixed_scale is None)
+    moves = np.append(model.free, model.scale_asked)
     jacobian = _to_data(model, fit.params, source)
     if estimated:
         information = _with_log_df(model, fit, source, information)
@@ -145,7 +170,9 @@ def covariance_of(
     shown = moves.copy()
     shown[: len(used)] &= used
     covariance = _inverse(information, jacobian[np.ix_(shown, moves)])
-    if model.fixed_scale is None and not model.scale_moves(fit.params, fit.stats):
+    if estimated and _at_bound(model.df):
+        covariance[-1] = covariance[:, -1] = np.nan
+    if model.scale_asked and not model.scale_moves(fit.params, fit.stats):
         at = int(np.count_nonzero(shown[: len(used)]))  # of the scale, which a bound holds
         covariance[at] = covariance[:, at] = np.nan
     return covariance
@@ -169,10 +196,17 @@ def _with_log_df(
     source: CensoredSource,
     information: Vector,
 ) -> Vector:
-    """Information with a last row for the logarithm of the degrees of freedom."""
+    """Information with a last row for the logarithm of the degrees of freedom.
+
+    At a bound they do not move, and the row is that of a unit matrix.
+    """
+    if _at_bound(model.df):
+        wide = np.pad(information, (0, 1))
+        wide[-1, -1] = 1.0
+        return wide
     gradients, values = [], []
     for step in (-DF_STEP, DF_STEP):
-        other = _with_df(model, model.df * exp(step))
+        other = model.with_df(model.df * exp(step))
         (stats,) = LocalSweep(other, source)([fit.params])
         gradients.append(other.derivatives(fit.params, stats)[0])
         values.append(other.objective(fit.params, stats))

@@ -48,6 +48,8 @@ SMALLEST_SCALE, LARGEST_SCALE = 1e-8, 1e8
 LEAST_PART = 0.2
 #: Information below this share of what exact rows would have is none.
 FLAT = 1e-8
+#: A combination of columns meets limits up to this share of their spread; sums of squares cancel.
+ROUNDING = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class CensoredRegression:
         Standard deviation of the responses, which bounds the scale.
     any_exact : bool
         Whether a row is known exactly.
+    held_at : float, optional
+        The fixed scale in the unit of the data, where it is fixed because no row tells it.
     """
 
     name = "censored regression"
@@ -100,9 +104,11 @@ class CensoredRegression:
         fixed_scale: float | None = None,
         unit: float = 1.0,
         any_exact: bool = True,
+        held_at: float | None = None,
     ) -> None:
         self.law, self.df, self.gram, self.free = law, df, gram, free
         self.fixed_scale, self.unit, self.any_exact = fixed_scale, unit, any_exact
+        self.held_at = held_at
         self.shape = shape_of(law, df)
         self.least_inverse = 1.0 / (LARGEST_SCALE * unit)
         self.largest_inverse = 1.0 / (SMALLEST_SCALE * unit)
@@ -127,6 +133,16 @@ class CensoredRegression:
     def n_parameters(self) -> int:
         """Free parameters, without the degrees of freedom."""
         return int(np.count_nonzero(self.free)) + (self.fixed_scale is None)
+
+    @property
+    def scale_asked(self) -> bool:
+        """Whether the scale was to be estimated."""
+        return self.fixed_scale is None or self.held_at is not None
+
+    def with_df(self, df: float) -> CensoredRegression:
+        """Return the same model with other degrees of freedom."""
+        given = (self.gram, self.free, self.fixed_scale, self.unit, self.any_exact, self.held_at)
+        return CensoredRegression(self.law, df, *given)
 
     def accumulate(
         self, params: Sequence[CensoredParams], chunk: CensoredChunk, out: Vector
@@ -267,6 +283,13 @@ class CensoredRegression:
     def without_maximum(self, params: CensoredParams, stats: Stats) -> tuple[str, ...]:
         """Sentences about scales at a bound and flat likelihoods."""
         lines = []
+        if self.held_at is not None:
+            lines.append(
+                "limits alone do not tell the scale: each row says only on which side of its limit "
+                "y lies, so that coefficients and scale grow together without a change of the "
+                f"likelihood. Expected exact rows, intervals or several limits; the scale is held "
+                f"at {self.held_at:g}. Give scale={self.held_at:g} if that is meant."
+            )
         if self.fixed_scale is None and params.inverse_scale >= self.largest_inverse:
             lines.append(
                 "the scale goes to zero: the rows are met without error, and the likelihood has no "
@@ -286,7 +309,8 @@ class CensoredRegression:
             lines.append(
                 f"the likelihood is flat in {flat} more direction(s): limits separate the rows "
                 "without an exact one to hold the coefficients, which grow without bound. There "
-                "is no maximum. Give fewer columns, or a fixed scale."
+                "is no maximum. Give fewer columns"
+                + (", or a fixed scale." if self.fixed_scale is None else ".")
             )
         return tuple(lines)
 
@@ -300,8 +324,9 @@ class CensoredRegression:
         """Directions without information about them."""
         _, information = self.derivatives(params, stats)
         m = len(self.free)
+        moves = np.append(self.free, self.scale_moves(params, stats))
         scale = np.append(np.sqrt(np.diagonal(self.gram)), sqrt(stats.number("weight_sum")))
-        scale = np.where(np.append(self.free, True) & (scale > 0.0), scale, 1.0)
+        scale = np.where(moves & (scale > 0.0), scale, 1.0)
         values = np.linalg.eigvalsh(information / np.outer(scale, scale))
         return int(np.count_nonzero(values <= FLAT * (m + 1)))
 
@@ -342,7 +367,12 @@ def build_regression(
     unit = source.output_sd
     flat = CensoredRegression("normal", df, gram, free, unit=unit)
     start = flat.update(CensoredParams(np.zeros(m), 1.0), stats)
-    model = CensoredRegression(law, df, gram, free, fixed, unit, source.exact_weight > 0.0)
+    any_exact, held_at = source.exact_weight > 0.0, None
+    sides_only = not any_exact and source.n_interval == 0
+    if fixed is None and sides_only and start.inverse_scale * unit * ROUNDING > 1.0:
+        # A combination of the columns meets every limit: multiples of the distance fit as well.
+        fixed, held_at = 1.0, 1.0 / source.y_scale
+    model = CensoredRegression(law, df, gram, free, fixed, unit, any_exact, held_at)
     if fixed is not None and isfinite(fixed):
         start = CensoredParams(start.coef / (start.inverse_scale * fixed), 1.0 / fixed)
     return model, start

@@ -1,0 +1,56 @@
+"""How fits of censored regressions end: what no row tells, bounds, limits that are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from pyestim import CensoredRegressor
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Predictors and exact responses."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2))
+    return X, X @ [1.0, 2.0] + rng.normal(size=200)
+
+
+@pytest.mark.parametrize("limit", ["one", "far", "of the columns", "of the offset"])
+@pytest.mark.parametrize("law", ["normal", "t"])
+def test_a_scale_that_one_limit_cannot_tell_is_held_at_one(rows, law, limit):
+    """A probit model: all multiples of the distance from the limit have one likelihood."""
+    X, y = rows
+    at = {"one": 0.0, "far": 1e4, "of the columns": X @ [1.0, 0.5], "of the offset": 0.0}[limit]
+    offset = 1.0 - X[:, 0] if limit == "of the offset" else np.zeros(len(X))
+    data = {"lower": np.where(y > 0, at, -np.inf), "upper": np.where(y > 0, np.inf, at)}
+    with pytest.warns(ConvergenceWarning, match="limits alone do not tell the scale.* scale=1 if"):
+        found = CensoredRegressor(law).fit(X, **data, offset=offset)
+    given = CensoredRegressor(law, scale=1.0).fit(X, **data, offset=offset)
+    assert found.scale_ == 1.0
+    assert "the scale is held at 1" in str(found.report_) and given.report_.trusted
+    np.testing.assert_allclose(found.coef_, given.coef_, rtol=1e-7)
+    errors = found.standard_errors()
+    np.testing.assert_allclose(errors.coef, given.standard_errors().coef, rtol=1e-7)
+    assert np.isnan(errors.log_scale) and found.n_parameters_ == given.n_parameters_ == 3
+
+
+def test_two_limits_tell_the_scale(rows):
+    X, y = rows
+    at = np.where(np.arange(len(y)) % 2, 0.0, 1.0)
+    model = CensoredRegressor().fit(
+        X, lower=np.where(y > at, at, -np.inf), upper=np.where(y > at, np.inf, at)
+    )
+    assert model.report_.trusted and 0.5 < model.scale_ < 2.0
+
+
+def test_degrees_of_freedom_at_their_bound_are_told(rows):
+    X, y = rows
+    with pytest.warns(ConvergenceWarning, match="upper bound of 1000.*distribution="):
+        model = CensoredRegressor("t", df=None).fit(X, np.maximum(y, 0.0), lower=0.0)
+    assert "upper bound" in str(model.report_) and not model.report_.trusted
+    errors = model.standard_errors()
+    assert np.isnan(errors.log_df) and np.isfinite([*errors.coef, errors.log_scale]).all()
