@@ -134,9 +134,8 @@ def test_missing_cells_are_integrated_out():
 
 
 def test_one_number_of_rows_is_a_weight():
-    rng = np.random.default_rng(3)
     edges = np.linspace(-3, 6, 10)
-    counts = rng.integers(1, 9, 9)
+    counts = np.array([2, 8, 14, 6, 3, 7, 15, 9, 2])
     lower, upper = edges[:-1], edges[1:]
     weighted = CensoredGaussianMixture(2, random_state=0, tol=1e-6, max_iter=5000)
     weighted.fit(lower=lower, upper=upper, sample_weight=counts)
@@ -234,7 +233,8 @@ def test_hardly_anything_is_seen():
     X = rng.exponential(0.2, (200, 1)) + 5.0  # the far tail of a normal law is exponential
     mixture = CensoredGaussianMixture(tol=1e-4, max_iter=400, means_init=[[1.0]])
     mixture.set_params(weights_init=[1.0], precisions_init=[[[1.0]]])
-    mixture.fit(X, trunc_lower=5.0)
+    with pytest.warns(ConvergenceWarning, match="do not determine"):
+        mixture.fit(X, trunc_lower=5.0)
     assert np.isfinite(mixture.means_).all() and np.isfinite(mixture.covariances_).all()
     assert any("so little of the mixture" in line for line in mixture.report_.diagnosis)
 
@@ -369,24 +369,6 @@ def test_the_widest_intervals_are_missing_cells():
     fit = CensoredGaussianMixture(tol=1e-12).fit(lower=low, upper=high)
     # What the row that says nothing adds to the mean is what a step leaves: nothing.
     assert np.allclose(fit.means_, x.mean() * 1e-9, rtol=1e-5)
-
-
-@pytest.mark.parametrize("far", [1e4, 1e6, 1e30, 1e300])
-def test_a_bound_beyond_everything_is_no_bound(far):
-    """Half of the rows below zero, whose lower bound stands for none, moved and in other units."""
-    rng = np.random.default_rng(15)
-    y = rng.normal(size=300)
-    for at, unit in ((0.0, 1.0), (7.0, 1e-3)):
-        upper = np.maximum(y, 0.0) * unit + at
-        fits = [
-            CensoredGaussianMixture(tol=1e-9, max_iter=1000).fit(
-                lower=np.where(y > 0.0, upper, bound), upper=upper
-            )
-            for bound in (-far, -np.inf)
-        ]
-        # Both are within tol of the maximum: sqrt(2 tol) standard deviations from it.
-        assert np.allclose(fits[0].means_, fits[1].means_, rtol=0.0, atol=1e-4 * unit)
-        assert fits[0].report_.trusted
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied"])

@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyestim import _core
+from pyestim.data.cell_bounds import far_bounds
 from pyestim.data.source import ArraySource, checked_weights
 from pyestim.engine.stats import Vector
 
 EXACT, CENSORED, MISSING = 0, 1, 2
 #: Columns whose states, three each, one integer can number.
 MOST_CODED = 39
-#: A finite bound so many times farther away than all cells are says what an infinite one says.
-FAR = 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class CellTable:
         wide = (lower < upper) & np.isfinite(lower) & np.isfinite(upper)
         for j in np.flatnonzero(wide.any(axis=0)):
             ends = (side[:, j].astype(np.float64) for side in (lower, upper))
-            below, above = _far(*ends)
+            below, above = far_bounds(*ends)
             if below.any():
                 lower = lower if lower is not self.lower else lower.copy()
                 lower[below, j] = -np.inf
@@ -139,6 +138,15 @@ class CellTable:
         out = np.empty_like(rows)
         out[self.order] = rows
         return out
+
+    def part(self, rows: NDArray[np.intp]) -> CellTable:
+        """Return some of the sorted rows as a table of their own."""
+        bounds = [self.lower[rows], self.upper[rows]]
+        if self.boxes is not None and self.box is not None:
+            box = self.box[rows]
+            for end, none in ((self.boxes.lower, -np.inf), (self.boxes.upper, np.inf)):
+                bounds.append(np.where(box[:, None] < 0, none, end[box]))
+        return CellTable(*bounds, owner=self.owner)
 
     def native(self, centre: Vector, scale: Vector) -> Any:
         """Return the cells as the kernels take them, in working coordinates."""
@@ -234,28 +242,6 @@ class CellTable:
         self.pattern = np.repeat(numbers, np.diff(self.pattern_start))
 
 
-def _far(lower: Vector, upper: Vector) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Bounds of one column (n,) that are far from its middle compared with all cells.
-
-    The middle is the median of all bounds, which does not change where a bound that stands for
-    none is infinite instead. A cell that holds it is at no distance.
-    """
-    n = len(lower)
-    middle = np.partition(np.concatenate([lower, upper]), n)[n]
-    if not np.isfinite(middle):
-        return np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    with np.errstate(over="ignore"):
-        below, above = np.abs(lower - middle), np.abs(upper - middle)
-        gap = np.maximum(np.maximum(lower - middle, middle - upper), 0.0)
-        reach = gap.max()
-        if reach == 0.0:  # every cell holds the middle: the nearest other bound is the unit
-            other = np.minimum(
-                np.where(below > 0.0, below, np.inf), np.where(above > 0.0, above, np.inf)
-            )
-            reach = other.min()
-        return below > FAR * reach, above > FAR * reach
-
-
 def _codes(state: NDArray[np.int8]) -> NDArray[np.int64]:
     """Number the patterns of the rows; exact in every column is the first: (n,)."""
     d = state.shape[1]
@@ -334,6 +320,17 @@ class CellSource(ArraySource):
             return super().log_jacobian
         share = _weighted_mean(self.table.state[self.table.pattern] == EXACT, self.sample_weight)
         return float(share @ np.log(self.scale))
+
+    @cached_property
+    def scaleless(self) -> NDArray[np.intp]:
+        """Columns whose cells, none of them exact, all may have one value.
+
+        There the likelihood does not fall as the variance vanishes at that value.
+        """
+        rows = slice(None) if self.present is None else self.present
+        lower, upper = self.table.lower[rows], self.table.upper[rows]
+        shared = (lower.max(axis=0) <= upper.min(axis=0)) & (lower < upper).all(axis=0)
+        return np.flatnonzero(shared)
 
     @cached_property
     def uncertainty(self) -> Vector:

@@ -35,25 +35,40 @@ class CellQueries(CellReader, GaussianArrays):
             )
         return outputs, table, self._weights(sample_weight, len(table))
 
-    def predict(self, X: Any = None, *, lower: Any = None, upper: Any = None) -> NDArray[np.int64]:
+    def predict(
+        self,
+        X: Any = None,
+        *,
+        lower: Any = None,
+        upper: Any = None,
+        trunc_lower: Any = None,
+        trunc_upper: Any = None,
+    ) -> NDArray[np.int64]:
         """Return the most probable component of each row, given what is known of its cells.
 
         Parameters
         ----------
         X : array-like of shape (n, d), optional
-        lower, upper : array-like of shape (n, d), optional
-            As in `fit`.
+        lower, upper, trunc_lower, trunc_upper : array-like, optional
+            As in `fit`: a cell lies within the box of its row, too.
 
         Returns
         -------
         labels : ndarray of shape (n,)
             The component with the largest responsibility, the first one of equals.
         """
-        outputs, table, _ = self._asked_cells(X, lower, upper)
+        outputs, table, _ = self._asked_cells(X, lower, upper, trunc_lower, trunc_upper)
         return outputs.labels_of(table)
 
     def predict_proba(
-        self, X: Any = None, out: Array | None = None, *, lower: Any = None, upper: Any = None
+        self,
+        X: Any = None,
+        out: Array | None = None,
+        *,
+        lower: Any = None,
+        upper: Any = None,
+        trunc_lower: Any = None,
+        trunc_upper: Any = None,
     ) -> Array:
         """Return the responsibility of each component for each row.
 
@@ -65,24 +80,32 @@ class CellQueries(CellReader, GaussianArrays):
         X : array-like of shape (n, d), optional
         out : ndarray of shape (n, k), optional
             Float64, C-contiguous and writable; filled and returned. A new array by default.
-        lower, upper : array-like of shape (n, d), optional
-            As in `fit`.
+        lower, upper, trunc_lower, trunc_upper : array-like, optional
+            As in `fit`: a cell lies within the box of its row, too.
 
         Returns
         -------
         resp : ndarray of shape (n, k)
             Rows sum to one.
         """
-        outputs, table, _ = self._asked_cells(X, lower, upper)
+        outputs, table, _ = self._asked_cells(X, lower, upper, trunc_lower, trunc_upper)
         return outputs.resp_of(table, self._result(out, (len(table), outputs.n_components)))
 
-    def impute(self, X: Any = None, *, lower: Any = None, upper: Any = None) -> Array:
+    def impute(
+        self,
+        X: Any = None,
+        *,
+        lower: Any = None,
+        upper: Any = None,
+        trunc_lower: Any = None,
+        trunc_upper: Any = None,
+    ) -> Array:
         """Return the rows with the mean of every cell given what is known of its row.
 
         Parameters
         ----------
         X : array-like of shape (n, d), optional
-        lower, upper : array-like of shape (n, d), optional
+        lower, upper, trunc_lower, trunc_upper : array-like, optional
             As in `fit`; a cell between minus and plus infinity is a missing one.
 
         Returns
@@ -90,7 +113,7 @@ class CellQueries(CellReader, GaussianArrays):
         rows : ndarray of shape (n, d)
             Exact cells as they are, the others within their bounds.
         """
-        outputs, table, _ = self._asked_cells(X, lower, upper)
+        outputs, table, _ = self._asked_cells(X, lower, upper, trunc_lower, trunc_upper)
         return outputs.expected(table)
 
     def score_samples(

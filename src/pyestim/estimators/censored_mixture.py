@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from pyestim.data.cells import CellSource, CellTable
 from pyestim.data.source import ArraySource
+from pyestim.engine.drive import Fit
+from pyestim.engine.report import Report
 from pyestim.estimators import _gaussian_checks as checks
 from pyestim.estimators._base import Array
-from pyestim.estimators._callbacks import with_callbacks
+from pyestim.estimators._callbacks import WRAPPERS, with_callbacks
 from pyestim.estimators._censored_queries import CellQueries
 from pyestim.estimators._summary import Summary
 from pyestim.estimators.gaussian_mixture import GaussianMixture
 from pyestim.models.cells import CellMixture, widened
+from pyestim.models.knowledge import Knowledge
 from pyestim.models.mixture import Mixture, MixtureParams
-from pyestim.models.mixture_information import standard_errors
+from pyestim.models.mixture_information import knowledge, standard_errors
 from pyestim.models.start import make_starts
 
 #: Reserved arguments of `GaussianMixture` are not arguments here.
@@ -26,6 +31,9 @@ RULES = {
     for name, rule in checks.RULES.items()
     if name not in ("missing", "noise", "prior", "fixed", "device")
 }
+
+#: Where there are so many times as many rows as these, these tell how well parameters are known.
+LARGE, SAMPLE_ROWS = 4, 8192
 
 
 class MixtureErrors(NamedTuple):
@@ -204,7 +212,8 @@ class CensoredGaussianMixture(CellQueries, GaussianMixture):
         Warns
         -----
         ConvergenceWarning
-            The iteration limit came first; the message says what to change.
+            The iteration limit came first, or the rows do not determine the parameters; the
+            message says what to change.
         """
         self._fit_cells(X, (lower, upper, trunc_lower, trunc_upper), sample_weight)
         return self
@@ -263,6 +272,53 @@ class CensoredGaussianMixture(CellQueries, GaussianMixture):
             starts = make_starts(model, source, init, 1, np.random.RandomState(0))
         return [widened(model, source, start) for start in starts]
 
+    def _publish(
+        self, model: Mixture, source: ArraySource, fit: Fit[MixtureParams], report: Report
+    ) -> None:
+        self._publish_fit(model, source, fit, report)
+        lines = []
+        if not report.converged and self.max_iter > 0:
+            lines.append(f"did not converge. {report.outcome.value} {self._to_come(report)}")
+        elif report.converged and (evidence := self._evidence(source)):
+            lines.append(
+                f"the rows do not determine the parameters: {evidence}. Bounds are too wide, "
+                "bins or boxes too few or too small, or there are too many components; use fewer "
+                "of them, tied covariances, or rows that say more."
+            )
+            self.report_ = report.with_diagnosis((lines[-1],))
+        for line in lines:
+            warnings.warn(f"{self._name}: {line}", ConvergenceWarning, stacklevel=5 + WRAPPERS)
+
+    def _evidence(self, source: ArraySource) -> str:
+        """What shows that the parameters are not known; empty where they are."""
+        assert isinstance(source, CellSource)
+        if source.cells is None:
+            return ""
+        if len(source.scaleless):
+            return (
+                f"all cells of column {source.scaleless[0]} may have the same value, so that the "
+                "likelihood does not fall as its variance vanishes"
+            )
+        return self._knowledge(source).evidence
+
+    def _knowledge(self, source: CellSource) -> Knowledge:
+        """How well the rows determine the published parameters; some of many rows tell."""
+        if source.n_effective > LARGE * SAMPLE_ROWS:
+            rows = source.spread_indices(SAMPLE_ROWS)
+            weight = None if source.sample_weight is None else source.sample_weight[rows]
+            try:
+                some = self._cell_source(source.table.part(rows), weight)
+            except ValueError:  # the few rows that bound a column are not among them
+                return self._knowledge_of(source, 1.0)
+            known = self._knowledge_of(some, some.weight_sum / source.weight_sum)
+            if not known.evidence:
+                return known
+        return self._knowledge_of(source, 1.0)
+
+    def _knowledge_of(self, source: CellSource, share: float) -> Knowledge:
+        model = self._model(source)
+        return knowledge(model, source, self._warm(model, source), share)
+
     def standard_errors(
         self,
         X: Any = None,
@@ -288,6 +344,11 @@ class CensoredGaussianMixture(CellQueries, GaussianMixture):
         -------
         errors : MixtureErrors
             NaN where the likelihood is flat or not at a maximum.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Some are NaN; the message says why.
         """
         bounds = (lower, upper, trunc_lower, trunc_upper)
         _, table, weight = self._asked_cells(X, *bounds, sample_weight=sample_weight)
@@ -300,7 +361,16 @@ class CensoredGaussianMixture(CellQueries, GaussianMixture):
         source = self._cell_source(table, weight)
         model = self._model(source)
         params = self._warm(model, source)
-        return MixtureErrors(*standard_errors(model, source, params))
+        errors = MixtureErrors(*standard_errors(model, source, params))
+        if any(np.isnan(part).any() for part in errors):
+            warnings.warn(
+                f"{self._name}: standard errors are NaN where the likelihood is flat, or not "
+                "concave, at the parameters: the rows do not determine them, or the fit stopped "
+                "before its maximum. Lower tol, or use fewer components.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return errors
 
     def summary(self) -> Summary:
         """Return the estimates of every component as text and HTML.

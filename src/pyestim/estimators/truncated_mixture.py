@@ -16,17 +16,12 @@ from pyestim.engine.sweep import LocalSweep
 from pyestim.estimators import _truncated_checks as checks
 from pyestim.estimators._callbacks import WRAPPERS, CallbackSupport, FitTasks, with_callbacks
 from pyestim.estimators._truncated_queries import TruncatedQueries
+from pyestim.models.knowledge import Knowledge
 from pyestim.models.support import Support
 from pyestim.models.truncated import TruncatedMixture
 from pyestim.models.truncated_fit import TruncatedFit, fit_truncated
 from pyestim.models.truncated_moments import fit_moments
 from pyestim.models.truncated_newton import Options
-
-#: Condition of the information beyond which parameters are called not identified: standard errors
-#: are then a thousand times those with the other parameters known.
-WORST_CONDITION = 1e6
-#: Standard error of a mean, in standard deviations of its component, that is no knowledge.
-LARGEST_ERROR = 1.0
 
 
 class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
@@ -293,33 +288,18 @@ class TruncatedGaussianMixture(CallbackSupport, TruncatedQueries):
         self._publish_fit(model, source, fitted.fit, report)
         self.support_ = checks.published(support)
         self.information_condition_ = fitted.known.condition
-        self._warn(report, fitted.known.vaguest)
+        self._warn(report, fitted.known)
 
-    def _warn(self, report: Report, vaguest: float) -> None:
+    def _warn(self, report: Report, known: Knowledge) -> None:
         lines = []
         if not report.converged and self.max_iter > 0:
             lines.append(f"did not converge. {report.outcome.value} {self._to_come(report)}")
-        evidence = self._vague(vaguest)
-        if evidence:
+        if known.evidence:
             lines.append(
-                f"the rows do not determine the parameters: {evidence}. The set is "
+                f"the rows do not determine the parameters: {known.evidence}. The set is "
                 "too small, or there are too many components; use fewer of them or tied "
                 "covariances."
             )
             self.report_ = report.with_diagnosis((lines[-1],))
         for line in lines:
             warnings.warn(f"{self._name}: {line}", ConvergenceWarning, stacklevel=5 + WRAPPERS)
-
-    def _vague(self, vaguest: float) -> str:
-        """What shows that parameters are not known; empty where they are."""
-        condition = self.information_condition_
-        if condition == float("inf"):
-            return "their information is not positive definite"
-        evidence = []
-        if vaguest > LARGEST_ERROR:
-            evidence.append(
-                f"a mean has a standard error of {vaguest:.2g} standard deviations of its component"
-            )
-        if condition > WORST_CONDITION:
-            evidence.append(f"the condition of the information is {condition:.2g}")
-        return ", and ".join(evidence)

@@ -13,6 +13,7 @@ import numpy as np
 
 from pyestim.engine.stats import Stats, Vector
 from pyestim.engine.sweep import LocalSweep
+from pyestim.models.knowledge import UNKNOWN, Knowledge, judged
 from pyestim.models.mixture import Mixture, MixtureParams
 from pyestim.models.packing import unpacked
 
@@ -22,6 +23,8 @@ STEP = 1e-4
 BATCH = 32
 #: An eigenvalue of the scaled information below this share of a row is rounding.
 FLAT = 1e-7
+#: Most parameters for which a fit asks how well it knows them: it costs twice as many evaluations.
+MOST_PARAMETERS = 40
 
 
 class Entries:
@@ -92,6 +95,37 @@ class Entries:
         return np.concatenate([np.ones(self.k - 1), sd.ravel(), values.ravel()])
 
 
+def information(
+    model: Mixture, source: Any, params: MixtureParams
+) -> tuple[Entries, Vector, Vector]:
+    """Entries of the parameters, their units, and the observed information (P, P) in these."""
+    here, sweep = Entries(model, params), LocalSweep(model, source)
+    unit = here.units(params)
+    points = [
+        here.params(here.vector + sign * step)
+        for step in np.diag(STEP * unit)
+        for sign in (1.0, -1.0)
+    ]
+    scores = np.empty((len(points), len(unit)))
+    for begin in range(0, len(points), BATCH):
+        batch = points[begin : begin + BATCH]
+        for i, (point, stats) in enumerate(zip(batch, sweep(batch), strict=True), begin):
+            scores[i] = here.score(point, stats) * unit
+    found = (scores[1::2] - scores[::2]) / (2.0 * STEP)
+    return here, unit, 0.5 * (found + found.T)
+
+
+def knowledge(model: Mixture, source: Any, params: MixtureParams, share: float = 1.0) -> Knowledge:
+    """How well the rows determine the parameters; ``share`` of them are those of the source."""
+    floored = params.component.covariance.n_floored
+    held = floored is not None and bool(floored.any())
+    if held or not params.weights.all() or model.n_parameters > MOST_PARAMETERS:
+        return UNKNOWN  # what holds a component besides the rows is told elsewhere
+    here, unit, found = information(model, source, params)
+    means = np.eye(len(unit))[here.k - 1 : here.k - 1 + here.k * here.d]
+    return judged(found / share, means, np.ones(len(means)))
+
+
 def covariance_of_estimates(
     model: Mixture, source: Any, params: MixtureParams
 ) -> tuple[Entries, Vector]:
@@ -105,21 +139,8 @@ def covariance_of_estimates(
     params : MixtureParams
         At a maximum. Directions in which the likelihood is flat, or not concave, get NaN.
     """
-    here, sweep = Entries(model, params), LocalSweep(model, source)
-    unit = here.units(params)
-    points = [
-        here.params(here.vector + sign * step)
-        for step in np.diag(STEP * unit)
-        for sign in (1.0, -1.0)
-    ]
-    scores = np.empty((len(points), len(unit)))
-    for begin in range(0, len(points), BATCH):
-        batch = points[begin : begin + BATCH]
-        for i, (point, stats) in enumerate(zip(batch, sweep(batch), strict=True), begin):
-            scores[i] = here.score(point, stats) * unit
-    information = (scores[1::2] - scores[::2]) / (2.0 * STEP)
-    information = 0.5 * (information + information.T)
-    values, vectors = np.linalg.eigh(information / source.weight_sum)
+    here, unit, found = information(model, source, params)
+    values, vectors = np.linalg.eigh(found / source.weight_sum)
     flat = values <= FLAT
     inverse = (vectors / np.where(flat, np.inf, values * source.weight_sum)) @ vectors.T
     lost = np.any(np.abs(vectors[:, flat]) > 1e-6, axis=1)

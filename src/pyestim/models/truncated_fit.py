@@ -19,11 +19,12 @@ from pyestim.engine.report import Outcome, Report
 from pyestim.engine.stats import Stats, Vector
 from pyestim.engine.stop import Stop
 from pyestim.engine.sweep import LocalSweep
+from pyestim.models.knowledge import NOTHING, UNKNOWN, Knowledge
 from pyestim.models.mixture import MixtureParams
 from pyestim.models.start import Sample
 from pyestim.models.truncated import TruncatedMixture
 from pyestim.models.truncated_newton import Options, TruncatedNewton
-from pyestim.models.truncated_score import NOTHING, UNKNOWN, Knowledge, hessian, knowledge
+from pyestim.models.truncated_score import hessian, knowledge
 
 #: Estimated remaining gain per unit weight at which Newton's method takes over.
 ROUGH_TOL = 1e-4

@@ -28,12 +28,12 @@ from pyestim.engine.drive import Fit
 from pyestim.engine.report import Outcome, Report
 from pyestim.engine.stats import Vector
 from pyestim.engine.sweep import LocalSweep
+from pyestim.models.knowledge import UNKNOWN
 from pyestim.models.mixture import MixtureParams
 from pyestim.models.support import Support
 from pyestim.models.truncated import TruncatedMixture
 from pyestim.models.truncated_fit import TruncatedFit
 from pyestim.models.truncated_newton import Options
-from pyestim.models.truncated_score import UNKNOWN
 
 #: Double precision has no more moments than these many components need.
 MOST_COMPONENTS = 6

@@ -14,9 +14,10 @@ from pyestim.engine.report import Outcome, Report
 from pyestim.engine.stats import Stats, Vector
 from pyestim.engine.stop import rounding_floor
 from pyestim.engine.sweep import LocalSweep
+from pyestim.models.knowledge import NOTHING
 from pyestim.models.mixture import MixtureParams
 from pyestim.models.truncated import TruncatedMixture
-from pyestim.models.truncated_score import NOTHING, gradient, hessian, knowledge, tangent
+from pyestim.models.truncated_score import gradient, hessian, knowledge, tangent
 
 #: How often a Newton step is halved.
 MOST_HALVINGS = 8

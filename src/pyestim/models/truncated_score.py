@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
 from pyestim.engine.stats import Stats, Vector
 from pyestim.engine.sweep import Sweep
+from pyestim.models.knowledge import UNKNOWN, Knowledge, judged
 from pyestim.models.mixture import MixtureParams
 from pyestim.models.packing import unpacked
 from pyestim.models.truncated import TruncatedMixture, TruncatedParams, times, wall_force
@@ -103,48 +103,16 @@ def hessian(
     return np.asarray(0.5 * (found + found.T))
 
 
-class Knowledge(NamedTuple):
-    """How well rows determine the parameters.
-
-    Attributes
-    ----------
-    condition : float
-        Of the information, each parameter in the unit that makes its own one; infinite where it
-        is not positive definite.
-    vaguest : float
-        Largest standard error of a mean, in standard deviations of its component.
-    """
-
-    condition: float
-    vaguest: float
-
-
-#: Where the information was not formed.
-UNKNOWN = Knowledge(float("nan"), float("nan"))
-#: Where there is no positive definite information.
-NOTHING = Knowledge(float("inf"), float("inf"))
-
-
 def knowledge(model: TruncatedMixture, params: MixtureParams, information: Vector) -> Knowledge:
     """Judge an information matrix in the coordinates of `tangent`."""
     floored = params.component.covariance.n_floored
     if floored is not None and floored[params.weights > 0.0].any():
         return UNKNOWN  # the floor holds the parameters, and the objective has a slope there
-    own_curvature = np.diagonal(information)
-    if not (np.isfinite(information).all() and own_curvature.min() > 0.0):
-        return NOTHING
-    unit = np.sqrt(own_curvature)
-    values, axes = np.linalg.eigh(information / unit / unit[:, None])
-    if not values[0] > 0.0:
-        return NOTHING
     means = slice(model.n_components, model.n_components + params.means.size)
-    turned = (tangent(model)[means] / unit) @ axes
-    variance = (turned * turned / values).sum(axis=1).reshape(params.means.shape)
     whole = model.dense(params.component)
     own = whole if whole.ndim == 2 else np.diagonal(whole, axis1=1, axis2=2)
-    alive = params.weights > 0.0
-    error = float(np.sqrt((variance / own)[alive].max()))
-    return Knowledge(float(values[-1] / values[0]), error)
+    alive = np.repeat(params.weights > 0.0, params.means.shape[1])
+    return judged(information, tangent(model)[means][alive], np.sqrt(own.ravel()[alive]))
 
 
 def standard_errors(
