@@ -38,6 +38,15 @@ def test_what_the_rows_do_not_determine_is_told(k, data, words):
     assert np.isfinite(mixture.means_).all() and np.isfinite(mixture.covariances_).all()
 
 
+def test_what_the_variance_floor_holds_is_told_once():
+    """A column that does not vary beside one of intervals."""
+    x = np.random.default_rng(19).normal(size=200)
+    lower, upper = (np.column_stack([x + width, np.ones(200)]) for width in (0.0, 0.1))
+    mixture = CensoredGaussianMixture().fit(lower=lower, upper=upper)
+    (line,) = mixture.report_.diagnosis
+    assert "variance floor in 1 direction" in line
+
+
 def test_some_of_many_rows_tell_what_is_known(monkeypatch):
     """The same verdict from a share of the rows, which boxes and weights follow."""
     rng = np.random.default_rng(18)

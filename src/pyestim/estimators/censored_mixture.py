@@ -33,7 +33,7 @@ RULES = {
 }
 
 #: Where there are so many times as many rows as these, these tell how well parameters are known.
-LARGE, SAMPLE_ROWS = 4, 8192
+LARGE, SAMPLE_ROWS = 2, 1024
 
 
 class MixtureErrors(NamedTuple):
@@ -279,7 +279,7 @@ class CensoredGaussianMixture(CellQueries, GaussianMixture):
         lines = []
         if not report.converged and self.max_iter > 0:
             lines.append(f"did not converge. {report.outcome.value} {self._to_come(report)}")
-        elif report.converged and (evidence := self._evidence(source)):
+        elif report.converged and (evidence := self._evidence(source, fit.params)):
             lines.append(
                 f"the rows do not determine the parameters: {evidence}. Bounds are too wide, "
                 "bins or boxes too few or too small, or there are too many components; use fewer "
@@ -289,7 +289,7 @@ class CensoredGaussianMixture(CellQueries, GaussianMixture):
         for line in lines:
             warnings.warn(f"{self._name}: {line}", ConvergenceWarning, stacklevel=5 + WRAPPERS)
 
-    def _evidence(self, source: ArraySource) -> str:
+    def _evidence(self, source: ArraySource, params: MixtureParams) -> str:
         """What shows that the parameters are not known; empty where they are."""
         assert isinstance(source, CellSource)
         if source.cells is None:
@@ -299,6 +299,9 @@ class CensoredGaussianMixture(CellQueries, GaussianMixture):
                 f"all cells of column {source.scaleless[0]} may have the same value, so that the "
                 "likelihood does not fall as its variance vanishes"
             )
+        floored = params.component.covariance.n_floored
+        if floored is not None and floored.any():
+            return ""  # the floor holds what the rows do not, and the report says so
         return self._knowledge(source).evidence
 
     def _knowledge(self, source: CellSource) -> Knowledge:

@@ -117,10 +117,8 @@ def information(
 
 def knowledge(model: Mixture, source: Any, params: MixtureParams, share: float = 1.0) -> Knowledge:
     """How well the rows determine the parameters; ``share`` of them are those of the source."""
-    floored = params.component.covariance.n_floored
-    held = floored is not None and bool(floored.any())
-    if held or not params.weights.all() or model.n_parameters > MOST_PARAMETERS:
-        return UNKNOWN  # what holds a component besides the rows is told elsewhere
+    if not params.weights.all() or model.n_parameters > MOST_PARAMETERS:
+        return UNKNOWN
     here, unit, found = information(model, source, params)
     means = np.eye(len(unit))[here.k - 1 : here.k - 1 + here.k * here.d]
     return judged(found / share, means, np.ones(len(means)))
