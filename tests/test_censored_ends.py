@@ -54,3 +54,39 @@ def test_degrees_of_freedom_at_their_bound_are_told(rows):
     assert "upper bound" in str(model.report_) and not model.report_.trusted
     errors = model.standard_errors()
     assert np.isnan(errors.log_df) and np.isfinite([*errors.coef, errors.log_scale]).all()
+
+
+@pytest.mark.parametrize("far", [1e4, 1e9, 1e30, 1e139, 1e300, 1.7e308])
+@pytest.mark.parametrize("law", ["normal", "logistic", "t"])
+def test_a_finite_limit_beyond_everything_is_none(rows, law, far):
+    X, y = rows
+    for sign, at, unit in ((1.0, 0.0, 1.0), (-1.0, 5.0, 1e-3)):
+        near = sign * np.maximum(y, 0.0) * unit + at
+        fits = []
+        for bound in (sign * far, sign * np.inf):
+            ends = np.sort([np.where(y > 0.0, near, -bound), near], axis=0)
+            fits.append(CensoredRegressor(law).fit(X, lower=ends[0], upper=ends[1]))
+        # What Student's law has beyond the nearest of these limits: (4 / 1e4)^4.
+        np.testing.assert_allclose(fits[0].coef_, fits[1].coef_, rtol=1e-6)
+        np.testing.assert_allclose(fits[0].scale_, fits[1].scale_, rtol=1e-6)
+        assert fits[0].report_.trusted
+
+
+@pytest.mark.parametrize("far", [1e30, 1e300, 1.7e308])
+def test_limits_that_say_nothing(rows, far):
+    X, y = rows
+    each = np.full(len(X), far)
+    for low, high, message in (
+        (-each, y, "all 200 rows are left-censored"),
+        (y, each, "all 200 rows are right-censored"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            CensoredRegressor().fit(X, lower=low, upper=high)
+    some = np.arange(len(X)) % 2 == 0
+    model = CensoredRegressor().fit(X, lower=np.where(some, -far, y), upper=np.where(some, far, y))
+    half = CensoredRegressor().fit(X[~some], y[~some])
+    np.testing.assert_allclose(model.coef_, half.coef_, rtol=1e-6)
+    if far < 1e140:
+        return
+    with pytest.raises(ValueError, match="none of 200"):
+        CensoredRegressor().fit(X, lower=-each, upper=each)

@@ -11,8 +11,10 @@ from pyestim.engine.stats import Vector
 FAR = 1e3
 
 
-def far_bounds(lower: Vector, upper: Vector) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Bounds of one column (n,) that are far from its middle compared with all cells.
+def far_bounds(
+    lower: Vector, upper: Vector, many: float = FAR
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Bounds of one column (n,) that are ``many`` times as far from its middle as all cells.
 
     The middle is the median of all bounds, which does not change where a bound that stands for
     none is infinite instead. A cell that holds it is at no distance.
@@ -30,4 +32,4 @@ def far_bounds(lower: Vector, upper: Vector) -> tuple[NDArray[np.bool_], NDArray
                 np.where(below > 0.0, below, np.inf), np.where(above > 0.0, above, np.inf)
             )
             reach = other.min()
-        return below > FAR * reach, above > FAR * reach
+        return below > many * reach, above > many * reach

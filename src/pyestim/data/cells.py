@@ -101,8 +101,8 @@ class CellTable:
         lower, upper = self.lower, self.upper
         wide = (lower < upper) & np.isfinite(lower) & np.isfinite(upper)
         for j in np.flatnonzero(wide.any(axis=0)):
-            ends = (side[:, j].astype(np.float64) for side in (lower, upper))
-            below, above = far_bounds(*ends)
+            low, high = (side[:, j].astype(np.float64) for side in (lower, upper))
+            below, above = far_bounds(low, high)
             if below.any():
                 lower = lower if lower is not self.lower else lower.copy()
                 lower[below, j] = -np.inf

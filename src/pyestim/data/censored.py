@@ -10,8 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyestim import _core
+from pyestim.data.cell_bounds import FAR, far_bounds
 from pyestim.data.source import ArraySource
 from pyestim.engine.stats import Vector
+
+#: No double holds the square of a limit beyond: it stands for none.
+LARGEST_LIMIT = 1e140
+#: Nor is a limit one that is so many times farther away than all responses are.
+NONE = 1e25
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,8 @@ class CensoredSource:
         None, or no columns: nothing but an intercept.
     lower, upper : ndarray of float64 of shape (n,)
         Limits of each response: exact where they are equal, minus or plus infinity where there is
-        none. A row without any limit says nothing and counts as absent.
+        none, or limits beyond everything (`NONE`). A row without any limit says nothing and counts
+        as absent.
     sample_weight, offset : ndarray of shape (n,), optional
     intercept : bool
         Without an intercept, working coordinates keep the origin of the data.
@@ -78,7 +85,10 @@ class CensoredSource:
         self.n_columns = 0 if X is None else X.shape[1]
         if X is None or X.shape[1] == 0:
             X = np.broadcast_to(np.zeros((1, 1)), (n, 1))
-        self.lower, self.upper, self.offset = lower, upper, offset
+        self.offset = offset
+        self.lower, self.upper = lower, upper
+        if upper is not lower:
+            self.lower, self.upper = self._told(sample_weight)
         weight = self._sort(sample_weight)
         if not (self.n_exact or self.n_left or self.n_right or self.n_interval):
             raise ValueError(
@@ -97,6 +107,53 @@ class CensoredSource:
         self.centre = self.x.centre if intercept else np.zeros_like(self.x.centre)
         self.rows = _core.native.Rows(X, weight, self.centre, self.scale)
         self.sample_weight = weight
+
+    def _told(self, weight: Vector | None) -> tuple[Vector, Vector]:
+        """Limits with infinite ones in the place of those that stand for none."""
+        exact = self.lower == self.upper
+        none = ~exact & (self.lower <= -LARGEST_LIMIT)
+        lower = np.where(none, -np.inf, self.lower) if none.any() else self.lower
+        none = ~exact & (self.upper >= LARGEST_LIMIT)
+        upper = np.where(none, np.inf, self.upper) if none.any() else self.upper
+        return self._near(lower, upper, weight, NONE)
+
+    def _near(
+        self, lower: Vector, upper: Vector, weight: Vector | None, many: float
+    ) -> tuple[Vector, Vector]:
+        """Limits with infinite ones in the place of those far beyond all responses."""
+        if self._none_far(lower, upper, weight):
+            return lower, upper
+        present = ~(np.isneginf(lower) & np.isposinf(upper))
+        if weight is not None:
+            present &= weight > 0.0
+        rows = np.flatnonzero(present)
+        shift = 0.0 if self.offset is None else self.offset[rows]
+        low, high = lower[rows] - shift, upper[rows] - shift
+        below, above = far_bounds(low, high, many)
+        if not (below & np.isfinite(low) | above & np.isfinite(high)).any():
+            above, below = far_bounds(-high, -low, many)  # the middle is the lower median then
+        lower, upper = lower.copy(), upper.copy()
+        exact = low == high
+        lower[rows[below & ~exact]] = -np.inf
+        upper[rows[above & ~exact]] = np.inf
+        return lower, upper
+
+    def _none_far(self, lower: Vector, upper: Vector, weight: Vector | None) -> bool:
+        """Whether no limit can be far: cheap, and enough for most data.
+
+        Wherever the middle is, one response is half of ``max lower - min upper`` away from it, and
+        an end is no farther away than that and the width of its interval together.
+        """
+        there = True if weight is None else weight > 0.0
+        interval = np.isfinite(lower) & np.isfinite(upper) & there
+        with np.errstate(over="ignore"):
+            widest = np.max(upper - lower, where=interval, initial=0.0)
+        if widest == 0.0:
+            return True
+        shift = 0.0 if self.offset is None else self.offset
+        highest = np.max(lower - shift, where=there, initial=-np.inf)
+        lowest = np.min(upper - shift, where=there, initial=np.inf)
+        return bool(widest <= 0.5 * (FAR - 1.0) * (highest - lowest))
 
     def _sort(self, weight: Vector | None) -> Vector | None:
         """Count the kinds of rows; those that say nothing lose their weight."""
@@ -117,9 +174,15 @@ class CensoredSource:
 
     def _heights(self, weight: Vector | None) -> Vector:
         """One number for each response, less its offset."""
-        height = heights(self.lower, self.upper)
+        height = self.lower
+        if self.upper is not self.lower:  # half of a limit that stands for none is no height
+            height = heights(*self._near(self.lower, self.upper, weight, FAR))
         if self.offset is not None:
             height = height - self.offset
+        lost = np.isinf(height)
+        if lost.any():
+            known = ~lost if weight is None else ~lost & (weight > 0.0)
+            height = np.where(lost, np.median(height[known]) if known.any() else 0.0, height)
         if weight is not None:  # rows that are absent may hold anything
             height = np.where(weight > 0.0, height, 0.0)
         return np.ascontiguousarray(height)

@@ -222,7 +222,10 @@ def _inverse(information: Vector, jacobian: Vector) -> Vector:
     """``J A^-1 J'``, NaN for what takes part in a direction without information."""
     diagonal = np.diagonal(information)
     unit = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
-    values, vectors = np.linalg.eigh(information / np.outer(unit, unit))
+    scaled = information / np.outer(unit, unit)
+    if not np.isfinite(scaled).all():
+        return np.full((len(jacobian), len(jacobian)), np.nan)
+    values, vectors = np.linalg.eigh(scaled)
     jacobian = (jacobian / unit) @ vectors
     known = values > 1e-11 * len(values)
     inverse = np.divide(1.0, values, out=np.zeros_like(values), where=known)

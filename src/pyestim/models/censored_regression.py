@@ -327,7 +327,10 @@ class CensoredRegression:
         moves = np.append(self.free, self.scale_moves(params, stats))
         scale = np.append(np.sqrt(np.diagonal(self.gram)), sqrt(stats.number("weight_sum")))
         scale = np.where(moves & (scale > 0.0), scale, 1.0)
-        values = np.linalg.eigvalsh(information / np.outer(scale, scale))
+        scaled = information / np.outer(scale, scale)
+        if not np.isfinite(scaled).all():
+            return 0  # the outcome says what happened
+        values = np.linalg.eigvalsh(scaled)
         return int(np.count_nonzero(values <= FLAT * (m + 1)))
 
 
