@@ -93,7 +93,8 @@ class CensoredSource:
         if not (self.n_exact or self.n_left or self.n_right or self.n_interval):
             raise ValueError(
                 f"{owner}: expected rows with a limit and a positive weight, got none of {n}: "
-                "nothing is known about y. Give y, or finite limits."
+                "nothing is known about y. Give y, or finite limits; one beyond "
+                f"{LARGEST_LIMIT:g} counts as none."
             )
         options: dict[str, Any] = {"accurate": True, "chunk_rows": chunk_rows}
         self.x = ArraySource(X, weight, owner=owner, **options)
