@@ -80,7 +80,10 @@ def isa(session: nox.Session) -> None:
 
     Besides the lower released ones that is `wide`, the code path of v4 on machines without AVX-512.
     """
-    session.install(".[test]", "-Ccmake.define.PYESTIM_WIDE=ON", "-Cbuild-dir=build/wide")
+    session.install(
+        *(".[test]", "-Ccmake.define.PYESTIM_WIDE=ON", "-Cbuild-dir=build/wide"),
+        *pinned("pytest-xdist"),
+    )
     listing = "from pyestim import _native; print(*_native.available_levels())"
     levels = str(session.run("python", "-c", listing, silent=True)).split()
     released = [level for level in levels if level != "wide"]
@@ -88,7 +91,9 @@ def isa(session: nox.Session) -> None:
     for level in levels:
         session.log(f"instruction set {level}")
         env = {"PYESTIM_ISA": level}
-        session.run("python", "-m", "pytest", "-q", "-m", "not once", *session.posargs, env=env)
+        # No test of these measures time, so that they may share the cores.
+        options = ("-q", "-m", "not once", "-n", "auto", "--dist", "worksteal")
+        session.run("python", "-m", "pytest", *options, *session.posargs, env=env)
 
 
 @nox.session
