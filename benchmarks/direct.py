@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +33,7 @@ class _OutOfTimeError(Exception):
     """Ends scipy's loop from inside the objective."""
 
 
-class Direct:
+class Direct(ABC):
     """A mean log-likelihood to be maximised from `x0` on; keeps a trace."""
 
     x0: Array
@@ -41,9 +42,9 @@ class Direct:
         self.values: list[float] = []
         self.seconds: list[float] = []
 
+    @abstractmethod
     def evaluate(self, theta: Array) -> tuple[float, Array]:
         """Minus the mean log-likelihood, and its gradient."""
-        raise NotImplementedError
 
     def run(self, max_seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
         """Maximise until the gradient vanishes or the time is up; fills `values`, `seconds`."""

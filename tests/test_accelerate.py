@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from toys import At, Cliff, Flat, Hill, Saddle
 
+from pyestim import MixtureOfExpertsRegressor
 from pyestim.engine import LocalSweep, Outcome, Stop, maximise
 from pyestim.engine.accelerate import WARM_STEPS, make_scheme
 from pyestim.engine.mixing import History
@@ -93,6 +94,22 @@ def test_trace_is_that_of_the_path(accelerate):
     assert report.rejected > 0
     # Refused points lie lower than where the path stands; on this hill every kept one rises.
     assert min(np.diff(report.trace)) >= 0.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_drop_begins_no_lower_than_the_path_has_been(seed):
+    """Otherwise drops may follow each other forever."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(200, 2))
+    side = np.where(rows[:, 0] > 0, 1.0, -1.0)
+    y = side * (10.0 + rows[:, 1]) + 0.1 * rng.normal(size=200)
+    model = MixtureOfExpertsRegressor(n_init=1, random_state=0, accelerate="squarem").fit(rows, y)
+    assert model.converged_ and model.report_.accepted > 0
+    trace = np.array(model.report_.trace)
+    highest = np.maximum.accumulate(trace)
+    # Points of one height differ by the rounding of a mean.
+    dropped = np.flatnonzero(np.diff(trace) < -1e-13)
+    np.testing.assert_allclose(trace[dropped], highest[dropped], atol=1e-13)
 
 
 def test_each_accelerated_step_costs_one_update():

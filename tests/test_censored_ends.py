@@ -90,3 +90,10 @@ def test_limits_that_say_nothing(rows, far):
         return
     with pytest.raises(ValueError, match=r"none of 200: nothing .* 1e\+140 counts as none"):
         CensoredRegressor().fit(X, lower=-each, upper=each)
+
+
+def test_degrees_of_freedom_of_rows_without_error_are_numbers():
+    model = CensoredRegressor("t", df=None)
+    with pytest.warns(ConvergenceWarning, match="the scale goes to zero"):
+        model.fit(np.arange(30.0)[:, None], np.full(30, 2.5))
+    assert np.isfinite([*model.coef_, model.intercept_, model.scale_, model.df_]).all()

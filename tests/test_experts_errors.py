@@ -166,12 +166,26 @@ def test_a_constant_response_is_predicted(family, value, gate):
 
 
 @pytest.mark.parametrize("ridge", [0.0, 1e-8])
-def test_a_separable_gate_stays_finite_and_says_so(ridge):
-    y = 5.0 * SIGN + 0.01 * RNG.normal(size=N)
-    model = fitted(regressor(gate_l2=ridge), X, y)
+@pytest.mark.parametrize(("n", "slope"), [(N, 0.0), (200, 1.0), (3000, 1.0)])
+def test_a_separable_gate_stays_finite_and_says_so(n, slope, ridge):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(n, 2))
+    side = np.where(rows[:, 0] > 0, 1.0, -1.0)
+    mean = side * (10.0 + slope * rows[:, 1])
+    model = fitted(regressor(gate_l2=ridge), rows, mean + 0.1 * rng.normal(size=n))
     (line,) = (line for line in model.report_.diagnosis if "gate separates" in line)
-    assert "gate_l2" in line
-    np.testing.assert_allclose(model.predict(X), 5.0 * SIGN, atol=0.1)
+    assert "gate_l2" in line and model.converged_
+    np.testing.assert_allclose(model.predict(rows)[np.abs(rows[:, 0]) > 0.1].mean(), 0.0, atol=1.0)
+    np.testing.assert_allclose(model.expert_scale_, 0.1, rtol=0.3)
+
+
+def test_a_gate_with_some_doubt_is_not_called_separating():
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(3000, 1))
+    side = np.where(rng.uniform(size=3000) < 1 / (1 + np.exp(-20 * rows[:, 0])), 1.0, -1.0)
+    model = fitted(regressor(), rows, 10.0 * side + 0.1 * rng.normal(size=3000))
+    assert not any("gate separates" in line for line in model.report_.diagnosis)
+    assert model.gate_coef_[0, 0] == pytest.approx(-20, rel=0.3)
 
 
 def test_separable_classes_stay_finite_and_say_so():

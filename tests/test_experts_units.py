@@ -112,3 +112,29 @@ def test_ridges_count_in_standard_errors_as_in_the_objective(share):
     # Differences leave the square of their step, 1e-4.
     np.testing.assert_allclose(found.expert_coef[0], expected[:2], rtol=1e-5)
     np.testing.assert_allclose(found.expert_scale[0] * 2 * np.sqrt(v), expected[2], rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["regressor", "outputs", "classifier"])
+def test_intervals_are_standard_errors_about_the_estimates(kind):
+    X, y = rows()
+    if kind == "outputs":
+        y = np.column_stack([y, X[:, 0] - y + np.random.RandomState(1).normal(size=len(y))])
+    model = MixtureOfExpertsRegressor(2, gate_l2=1e-3, n_init=1, random_state=0)
+    if kind == "classifier":
+        model, y = MixtureOfExpertsClassifier(2, expert_l2=1e-3, n_init=1, random_state=0), y > 0
+    model.fit(X, y)
+    errors, found = model.standard_errors(X, y), model.conf_int(X, y, level=0.9)
+    z = 1.6448536269514722  # of both tails together 0.1
+    for name in ("gate_intercept", "gate_coef", "expert_intercept", "expert_coef"):
+        estimate, low, high = getattr(model, f"{name}_"), *np.moveaxis(getattr(found, name), -1, 0)
+        np.testing.assert_allclose((low + high) / 2, estimate, rtol=1e-12)
+        np.testing.assert_allclose(high - low, 2 * z * getattr(errors, name), rtol=1e-12)
+    if kind == "classifier":
+        assert found.expert_scale is None
+    else:
+        low, high = np.moveaxis(found.expert_scale, -1, 0)
+        np.testing.assert_allclose(np.sqrt(low * high), model.expert_scale_, rtol=1e-12)
+        spread = errors.expert_scale / model.expert_scale_
+        np.testing.assert_allclose(np.log(high / low), 2 * z * spread, rtol=1e-10)
+    with pytest.raises(ValueError, match="level must be a number between 0 and 1, got 95"):
+        model.conf_int(X, y, level=95)

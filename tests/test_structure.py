@@ -18,6 +18,7 @@ if not (CSRC.is_dir() and PACKAGE.is_dir()):
 
 NATIVE = sorted(file for file in CSRC.rglob("*") if file.suffix in (".cpp", ".hpp"))
 NATIVE_TESTS = sorted((ROOT / "tests" / "cpp").glob("*.?pp"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 PYTHON = sorted(file for file in PACKAGE.rglob("*.py"))
 MAX_FILE, MAX_BINDING, MAX_FUNCTION = 400, 200, 40
 
@@ -156,7 +157,7 @@ def test_optional_dependencies_are_imported_when_needed(file):
 # -- sizes -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("file", [*NATIVE, *NATIVE_TESTS, *PYTHON], ids=name)
+@pytest.mark.parametrize("file", [*NATIVE, *NATIVE_TESTS, *PYTHON, *TESTS], ids=name)
 def test_files_are_short(file):
     limit = MAX_BINDING if file.parent == CSRC / "bind" else MAX_FILE
     assert len(file.read_text().splitlines()) <= limit

@@ -44,6 +44,8 @@ WARM_STEPS = 15
 SLOW_RATE = 0.85
 #: SQUAREM may lower the objective by this many times the last gain, and by `LARGEST_DROP` at most.
 DROP_OVER_GAIN, LARGEST_DROP = 10.0, 1e-3
+#: Cycles that have not yet made up for a drop allow none, and make later ones smaller by this.
+LESS_DARING = 0.5
 #: SQUAREM cycles whose step lengths tell how slow plain steps are.
 CYCLES_REMEMBERED = 3
 #: A SQUAREM step this short is a plain step.
@@ -201,6 +203,7 @@ class Accelerated(Scheme[P]):
     def _begin(self) -> None:
         self._longest = 1.0  # bound of the SQUAREM step length
         self._lengths: list[float] = []
+        self._peak, self._daring = -float("inf"), 1.0  # before the last drop; of the next one
         self._mute, self._muted = 1, 0  # checks to ignore after a confirmation that failed
 
     def _warm_up(self, point: Point[P]) -> Leg[P]:
@@ -264,12 +267,23 @@ class Accelerated(Scheme[P]):
         jumped = None
         if self.squarem and length > SHORTEST_JUMP:
             target = start + 2.0 * length * step + length * length * change
-            gain = max(second.objective - first.objective, 0.0)
-            slack = min(LARGEST_DROP, DROP_OVER_GAIN * gain)
+            slack = self._slack(second.objective, second.objective - first.objective)
             jumped = yield from self._try(target, second.objective - slack)
         self._bound_length(length, jumped is not None)
         last = yield third if jumped is None else self._plain(jumped)
         return float(np.linalg.norm(end - middle)) < size, last
+
+    def _slack(self, objective: float, gain: float) -> float:
+        """Drop that an extrapolation may cost: none before the last one has paid.
+
+        Drops without this condition can follow each other forever where steps lead along a ridge.
+        """
+        if objective < self._peak:
+            self._daring *= LESS_DARING
+            return 0.0
+        self._daring = min(1.0, self._daring / LESS_DARING)
+        self._peak = objective
+        return self._daring * min(LARGEST_DROP, DROP_OVER_GAIN * max(gain, 0.0))
 
     def _bound_length(self, length: float, kept: bool) -> None:
         """Allow longer steps where the bound was reached, shorter ones after a failure."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
@@ -87,6 +88,17 @@ def random_numbers(seed: Any) -> np.random.RandomState:
         return np.random.RandomState(np.random.PCG64(int(seed)))
     rng: np.random.RandomState = check_random_state(seed)
     return rng
+
+
+def normal_reach(owner: str, level: Any) -> Array:
+    """Ends of the interval that holds ``level`` of the standard normal law: (2,)."""
+    if not (isinstance(level, Real) and 0.0 < float(level) < 1.0):
+        raise ValueError(
+            f"{owner}: level must be a number between 0 and 1, got {shown(level)}. Give the "
+            "coverage of the intervals, such as 0.95."
+        )
+    reach = float(ndtri(0.5 + 0.5 * float(level)))
+    return np.array([-reach, reach])
 
 
 class Estimator(BaseEstimator):

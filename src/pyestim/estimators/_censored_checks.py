@@ -142,13 +142,6 @@ def check_sides(owner: str, source: CensoredSource) -> None:
             )
 
 
-def level_of(owner: str, level: Any) -> float:
-    """Return a level of confidence."""
-    if isinstance(level, (int, float, np.number)) and 0.0 < float(level) < 1.0:
-        return float(level)
-    raise ValueError(f"{owner}: level must be a number between 0 and 1, got {level!r}.")
-
-
 def exact_rows(responses: Responses) -> NDArray[np.bool_]:
     """Rows whose response is known."""
     return np.asarray(responses.lower == responses.upper)

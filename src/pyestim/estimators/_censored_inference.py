@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
-from pyestim.estimators import _censored_checks as checks
-from pyestim.estimators._base import Array
+from pyestim.estimators._base import Array, normal_reach
 from pyestim.estimators._censored_predict import CensoredPredictions
 from pyestim.estimators._summary import Summary
 from pyestim.models.censored_fit import standard_errors_of
@@ -88,7 +87,7 @@ class CensoredInference(CensoredPredictions):
         intervals : CensoredIntervals
         """
         errors = self.standard_errors()
-        reach = float(ndtri(0.5 + 0.5 * checks.level_of(self._name, level))) * np.array([-1.0, 1.0])
+        reach = normal_reach(self._name, level)
         df = getattr(self, "df_", np.nan)
         return CensoredIntervals(
             self.intercept_ + reach * errors.intercept,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ class Training(NamedTuple):
     groups: NDArray[Any] | None
 
 
-class ExpertsBase(CallbackSupport, Estimator):
+class ExpertsBase(CallbackSupport, Estimator, ABC):
     """Base of the mixtures of experts.
 
     A sub-class has the arguments of `checks.RULES` as attributes, the property `_kernel_family`,
@@ -86,17 +87,17 @@ class ExpertsBase(CallbackSupport, Estimator):
     own_gate_columns_: bool
 
     @property
+    @abstractmethod
     def _kernel_family(self) -> str:
         """Family of the experts among the kernels."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _response(self, X: Any, y: Any, weight: Array | None, *, reset: bool) -> Array:
         """Check y and return it as the kernels take it; rows of weight zero are absent."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _published(self) -> PublishedExperts:
         """Return the parameters of the attributes, made anew so that those set by hand count."""
-        raise NotImplementedError
 
     def _check_arguments(self) -> None:
         for name, rule in self._rules.items():
@@ -294,8 +295,9 @@ class ExpertsBase(CallbackSupport, Estimator):
         self.report_ = report
         self._warn(report)
 
+    @abstractmethod
     def _publish_parameters(self, found: dict[str, Array]) -> None:
-        raise NotImplementedError
+        """Set the attributes of gate and experts."""
 
     def _count(self, model: ExpertMixture, params: ExpertParams) -> int:
         """Free parameters: slopes that a Lasso penalty holds at zero are not free."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyestim.estimators._base import Array
+from pyestim.estimators._base import Array, normal_reach
 from pyestim.estimators._experts_predict import ExpertsQueries
 from pyestim.estimators._summary import Summary
 from pyestim.models.expert_build import build_model
@@ -35,8 +36,26 @@ class ExpertErrors(NamedTuple):
     expert_scale: Array | None
 
 
+class ExpertIntervals(NamedTuple):
+    """Lower and upper ends, in the shapes of the attributes with a last axis of two.
+
+    Attributes
+    ----------
+    gate_intercept, gate_coef, expert_intercept, expert_coef : ndarray
+        Zeros for the last expert's gate, which is the reference.
+    expert_scale : ndarray or None
+        Of the standard deviations of gaussian experts, from their logarithms.
+    """
+
+    gate_intercept: Array
+    gate_coef: Array
+    expert_intercept: Array
+    expert_coef: Array
+    expert_scale: Array | None
+
+
 class ExpertsInference(ExpertsQueries):
-    """Standard errors from the observed information."""
+    """Standard errors and intervals from the observed information."""
 
     def standard_errors(
         self, X: Any, y: Any, Z: Any = None, sample_weight: Any = None, groups: Any = None
@@ -91,9 +110,56 @@ class ExpertsInference(ExpertsQueries):
         scale = None if scale is None else self._shaped(scale)
         return ExpertErrors(found["gate_intercept"], found["gate_coef"], intercept, coef, scale)
 
+    def conf_int(
+        self,
+        X: Any,
+        y: Any,
+        Z: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        *,
+        level: float = 0.95,
+    ) -> ExpertIntervals:
+        """Return Wald intervals; those of standard deviations are taken on their logarithm.
+
+        Parameters
+        ----------
+        X, y, Z, sample_weight, groups :
+            The data of the fit.
+        level : float, default=0.95
+            Coverage of each interval, one at a time.
+
+        Returns
+        -------
+        intervals : ExpertIntervals
+            NaN where the standard error is.
+
+        Raises
+        ------
+        ValueError
+            As `standard_errors`; a level outside of 0 to 1.
+        """
+        reach = normal_reach(self._name, level)
+        errors = self.standard_errors(X, y, Z, sample_weight, groups)
+
+        def ends(estimate: Any, error: Array) -> Array:
+            return np.asarray(np.asarray(estimate)[..., None] + reach * error[..., None])
+
+        scale = None
+        if errors.expert_scale is not None:
+            sd = np.asarray(self.expert_scale_)[..., None]
+            scale = sd * np.exp(reach * errors.expert_scale[..., None] / sd)
+        return ExpertIntervals(
+            ends(self.gate_intercept_, errors.gate_intercept),
+            ends(self.gate_coef_, errors.gate_coef),
+            ends(self.expert_intercept_, errors.expert_intercept),
+            ends(self.expert_coef_, errors.expert_coef),
+            scale,
+        )
+
+    @abstractmethod
     def _shaped(self, values: Array) -> Array:
         """Values (K, L, ...) in the shape of the attributes."""
-        raise NotImplementedError
 
     def summary(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -96,9 +97,9 @@ class ExpertsQueries(ExpertsBase):
         experts, data = self._seen(X, y, Z)
         return experts.log_density(data.X, data.Z, data.y)
 
+    @abstractmethod
     def _most_probable(self, X: Any, Z: Any) -> NDArray[Any]:
         """Responses that `predict` says, as `fit` takes them."""
-        raise NotImplementedError
 
     def log_likelihood(
         self, X: Any, y: Any, Z: Any = None, sample_weight: Any = None, groups: Any = None

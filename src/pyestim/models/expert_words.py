@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyestim.engine.stats import Stats, Vector
+from pyestim.models.expert_gates import SoftmaxGate
 from pyestim.models.experts_glm import LinearExperts
-from pyestim.models.monotone import n_redundant
+from pyestim.models.monotone import n_redundant, solve_normal
 from pyestim.models.packing import unpacked
 
 if TYPE_CHECKING:
@@ -16,11 +18,19 @@ if TYPE_CHECKING:
 
 #: A gate (or a binomial expert) that is this sure of every row, summed over rows, separates them.
 SEPARATED = 1e-2
+#: Under a ridge it stops short of that: where its doubt is this share of an expert's rows, and ...
+NEARLY_SEPARATED = 1e-2
+#: ... one more Newton step without the ridge would lengthen its slopes by this share.
+HELD_BY_RIDGE = 0.05
 
 
 def sentences(model: ExpertMixture, params: ExpertParams, stats: Stats) -> tuple[str, ...]:
     """Name what the likelihood cannot tell, or what grows without bound."""
-    return (*_few_rows(model, params, stats), *_floors(model, params, stats), *_gate(model, stats))
+    return (
+        *_few_rows(model, params, stats),
+        *_floors(model, params, stats),
+        *_gate(model, params, stats),
+    )
 
 
 def _few_rows(model: ExpertMixture, params: ExpertParams, stats: Stats) -> list[str]:
@@ -74,17 +84,40 @@ def _certain(model: ExpertMixture, stats: Stats) -> list[int]:
     return [int(k) for k in np.flatnonzero(held & (information < SEPARATED * model.row_weight))]
 
 
-def _gate(model: ExpertMixture, stats: Stats) -> list[str]:
-    if not model.gate.gated or model.n_experts < 2:
+def _gate(model: ExpertMixture, params: ExpertParams, stats: Stats) -> list[str]:
+    gate = model.gate
+    if not isinstance(gate, SoftmaxGate) or model.n_experts < 2:
         return []
-    size = 1 + model.gate.n_covariates
+    size = 1 + gate.n_covariates
     doubt: Vector = unpacked(stats["gate_curvature"]).diagonal()[::size]
-    held = stats["resp_sum"][:-1] >= model.row_weight
+    resp_sum = stats["resp_sum"][:-1]
+    held = resp_sum >= model.row_weight
     sure = held & (doubt < SEPARATED * model.row_weight)
-    if not sure.any():
+    told = _named(
+        sure,
+        "without error: its coefficients grow without bound; a penalty (gate_l2) keeps them "
+        "finite.",
+    )
+    if gate.sparse or not np.any(gate.ridge):
+        return told
+    ridged = held & ~sure & (doubt < NEARLY_SEPARATED * resp_sum)
+    ridged &= _more_without_ridge(gate, params.gate.coef[:-1], stats) > HELD_BY_RIDGE
+    return told + _named(
+        ridged, "nearly without error: its coefficients are as large as the ridge gate_l2 allows."
+    )
+
+
+def _more_without_ridge(gate: SoftmaxGate, coef: Vector, stats: Stats) -> Vector:
+    """Share that the next step without the ridge would add to each expert's slopes: (K - 1,)."""
+    score = stats["gate_score"].reshape(-1, 1)
+    step = solve_normal(unpacked(stats["gate_curvature"]), score).reshape(coef.shape)
+    size = np.abs(coef[:, 1:]).max(axis=1)
+    more = np.abs(step[:, 1:]).max(axis=1)
+    return np.asarray(np.divide(more, size, out=np.zeros_like(size), where=size > 0.0))
+
+
+def _named(experts: NDArray[np.bool_], how: str) -> list[str]:
+    if not experts.any():
         return []
-    named = ", ".join(str(k) for k in np.flatnonzero(sure))
-    return [
-        f"the gate separates expert {named} from the others without error: its coefficients grow "
-        "without bound; a penalty (gate_l2) keeps them finite."
-    ]
+    named = ", ".join(str(k) for k in np.flatnonzero(experts))
+    return [f"the gate separates expert {named} from the others {how}"]
